@@ -1,0 +1,46 @@
+# Sourced by the other scripts: makes the virtual environment .venv and installs the project into it.
+#   . scripts/environment.sh          what running Pellucid needs
+#   . scripts/environment.sh dev      and what testing it needs
+# It does nothing where that has been done for the present pyproject.toml.
+
+extras="${1:+[$1]}"
+venv=.venv
+
+find_python() {
+    for candidate in "${PYTHON:-}" python3 python3.14 python3.13 python3.12 python3.11; do
+        if [ -n "$candidate" ] && command -v "$candidate" >/dev/null &&
+            "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))'; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    echo "Pellucid needs Python 3.11 to 3.14; install it (Debian: apt-get install python3 python3-venv) or set PYTHON" >&2
+    return 1
+}
+
+make_venv() { # Debian ships venv without ensurepip unless python3-venv is installed
+    local python
+    python=$(find_python) || return 1
+    "$python" -m venv "$venv" 2>/dev/null && return
+    rm -rf "$venv"
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null && "$python" -m venv "$venv" && return
+    fi
+    echo "cannot make a virtual environment; install the package python3-venv and run this again" >&2
+    return 1
+}
+
+stamp="$venv/.installed-${1:-core}"
+if [ ! -f "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
+    [ -x "$venv/bin/python" ] || make_venv || exit 1
+    echo "installing Pellucid and PyTorch into $venv (about 5 GB, a few minutes the first time) …"
+    # Big wheels are unpacked in TMPDIR, and /tmp is often too small for them.
+    mkdir -p "$venv/tmp"
+    TMPDIR="$PWD/$venv/tmp" "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".$extras" || exit 1
+    if [ "${1:-}" = dev ]; then
+        # It pins an old `requests` that it does not need for PGD, so it comes without its dependencies.
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps torchattacks==3.5.1 || exit 1
+    fi
+    rm -rf "$venv/tmp"
+    touch "$stamp"
+fi

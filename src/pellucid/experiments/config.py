@@ -1,0 +1,171 @@
+"""The config of one run: checked before anything is computed, written back with every default filled in."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pellucid import data, filters, models, objectives
+from pellucid.errors import BadInput, unknown_name
+from pellucid.naming import find, first_problem, options_of
+from pellucid.training import optimizers, schedules
+from pellucid.training.settings import Named, RobustValidation, TrainingSettings
+
+SUPPLIED_TO_MODELS = ("channels", "classes", "image_size")
+
+
+class DataConfig(Named):
+    """A data set by name, where to look for it, and how many training images are held out for validation."""
+
+    root: Path | None = None
+    validation: int | float = Field(0.1, gt=0)
+
+
+class ModelConfig(Named):
+    """An architecture by name with its options, and the normalisation that becomes its first layer.
+
+    `normalise` is "data" (mean and standard deviation of the training images), "none", or numbers per channel.
+    """
+
+    normalise: Literal["data", "none"] | dict[Literal["mean", "std"], tuple[float, ...]] = "data"
+
+
+class SmoothingConfig(BaseModel):
+    """A SmoothBlock: which filter, after which module (None: the architecture's usual place), which sigma."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    filter: str = "gaussian"
+    after: str | None = None
+    sigma: Literal["feature", "kernel", "input"] | float = "feature"
+    initialisation: Literal["default", "kaiming"] | None = None
+    """None: as the published code, kaiming for residual networks and PyTorch's default for the others."""
+
+
+class RunConfig(BaseModel):
+    """Everything that decides a run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    data: DataConfig = DataConfig(name="fashion-mnist-mini")
+    model: ModelConfig = ModelConfig(name="lenet")
+    smoothing: SmoothingConfig | None = None
+    objective: Named = Named(name="natural")
+    training: TrainingSettings = TrainingSettings()
+    seed: int = Field(0, ge=0)
+
+
+def read_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
+    """Read a YAML config, apply ``key.sub=value`` overrides (values are YAML), check and resolve it.
+
+    Raises
+    ------
+    BadInput
+        One sentence naming the file or key, and the nearest valid key where one is misspelt.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"cannot read the config {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if raw is None:
+        raw = {}
+    if not isinstance(raw, dict):
+        raise BadInput(f"{path} must hold keys and values; it holds a {type(raw).__name__}")
+    for override in overrides or []:
+        override_key(raw, override)
+    return check(raw)
+
+
+def check(raw: dict[str, Any]) -> RunConfig:
+    """Validate a config given as plain values and fill in every default, those of the named functions included."""
+    try:
+        config = RunConfig(**raw)
+    except ValidationError as error:
+        raise _readable(error) from error
+    return _resolved(config)
+
+
+def override_key(raw: dict[str, Any], override: str) -> None:
+    """Set one dotted key in place: ``training.epochs=3``."""
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise BadInput(f"'{override}' is not an override; write key=value, as in training.epochs=3")
+    place = raw
+    *parents, last = key.split(".")
+    for parent in parents:
+        if isinstance(place.get(parent), str):  # shorthand: objective: natural
+            place[parent] = {"name": place[parent]}
+        if not isinstance(place.get(parent), dict):
+            place[parent] = {}
+        place = place[parent]
+    try:
+        place[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadInput(f"the value in '{override}' is not valid YAML") from error
+
+
+def plain(config: RunConfig) -> dict[str, Any]:
+    """The config as plain values for YAML and JSON."""
+    return config.model_dump(mode="json")
+
+
+def _resolved(config: RunConfig) -> RunConfig:
+    find(filters, config.smoothing.filter, "filter") if config.smoothing else None
+    objective = _filled(config.objective, objectives, "objective", {"generator"})
+    return config.model_copy(
+        update={
+            "data": _filled(config.data, data, "data set"),
+            "model": _filled(config.model, models, "model", SUPPLIED_TO_MODELS),
+            "objective": objective,
+            "training": _resolved_training(config.training, objective),
+        }
+    )
+
+
+def _resolved_training(settings: TrainingSettings, objective: Named) -> TrainingSettings:
+    options = objective.options
+    attack, choose = settings.robust_validation, settings.choose
+    if attack is None and "eps" in options and "norm" in options:
+        attack = RobustValidation(eps=options["eps"], norm=options["norm"])
+    if choose == "auto":
+        choose = "clean" if attack is None or "eps" not in options else "robust"
+    return settings.model_copy(
+        update={
+            "optimizer": _filled(settings.optimizer, optimizers, "optimizer"),
+            "schedule": _filled(settings.schedule, schedules, "schedule"),
+            "robust_validation": attack,
+            "choose": choose,
+        }
+    )
+
+
+def _filled(spec: Any, module: Any, kind: str, supplied: Any = ()) -> Any:
+    """The same named spec with all options of its function checked and filled in."""
+    function = find(module, spec.name, kind)
+    options = options_of(function, spec.options, where=f"{kind} '{spec.name}'", supplied=supplied)
+    own = {name: getattr(spec, name) for name in type(spec).model_fields}
+    return type(spec)(**own, **{key: _jsonable(value) for key, value in options.items()})
+
+
+def _jsonable(value: Any) -> Any:
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: _jsonable(getattr(value, name)) for name in value.__dataclass_fields__}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _readable(error: ValidationError) -> BadInput:
+    problem = error.errors(include_url=False)[0]
+    if problem["type"] == "extra_forbidden":
+        *parents, key = (str(part) for part in problem["loc"])
+        return unknown_name(f"key in {'.'.join(parents) or 'the config'}", key, _keys_at(parents))
+    return BadInput(f"config: {first_problem(error)}")
+
+
+def _keys_at(parents: list[str]) -> list[str]:
+    model: Any = RunConfig
+    for parent in parents:
+        annotation = model.model_fields[parent].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return list(model.model_fields)

@@ -1,0 +1,142 @@
+"""One run: a config becomes a run directory; the same call again goes on where it stopped."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import nn
+
+from pellucid.errors import BadInput
+from pellucid.experiments.build import Splits, build_model, build_objective, load_splits
+from pellucid.experiments.config import RunConfig, check, plain
+from pellucid.experiments.manifest import CONFIG, MANIFEST, describe, file_hash, finished
+from pellucid.files import read_json, write_atomic, write_json
+from pellucid.training.checkpoint import load, load_weights
+from pellucid.training.estimate import Estimate, estimate
+from pellucid.training.fit import WEIGHTS, fit, is_main_process
+from pellucid.training.progress import Reporter
+from pellucid.training.step import Batches
+
+
+def train(config: RunConfig, directory: Path, *, title: str | None = None) -> dict[str, Any]:
+    """Train the run of `config` in `directory`, or finish it, or say that it is finished.
+
+    Returns
+    -------
+    The manifest.
+
+    Raises
+    ------
+    BadInput
+        If `directory` holds a run of another config; the keys that differ are named.
+    RunFailed
+        If training fails; the directory then holds the last good checkpoint.
+    """
+    title = title or directory.name
+    say = Reporter(title, 0, quiet=not is_main_process()).say
+    claim(config, directory)
+    manifest = read_json(directory / MANIFEST) if (directory / MANIFEST).exists() else None
+    if manifest and manifest["status"] == "finished":
+        say(f"{title}: already trained ({directory})")
+        return dict(manifest)
+    splits = load_splits(config)
+    model, objective = build_model(config, splits.train), build_objective(config)
+    if manifest is None:
+        expected = _estimate(config, splits, model)
+        say(f"{title}: {expected}")
+        manifest = describe(config, splits, model, expected)
+        if is_main_process():
+            write_json(directory / MANIFEST, manifest)
+    state = fit(
+        model,
+        objective,
+        splits.train,
+        splits.validation,
+        settings=config.training,
+        seed=config.seed,
+        directory=directory,
+        title=title,
+    )
+    manifest = finished(manifest, config, state, state.step * Batches(splits.train, config.training, 0).size, directory)
+    if is_main_process():
+        write_json(directory / MANIFEST, manifest)
+    return manifest
+
+
+def dry_run(config: RunConfig) -> Estimate:
+    """What the run would cost, from a few measured steps; writes nothing."""
+    splits = load_splits(config)
+    return _estimate(config, splits, build_model(config, splits.train))
+
+
+def load_run(directory: Path) -> tuple[RunConfig, dict[str, Any], nn.Module, Splits]:
+    """A finished run: config, manifest, model in eval mode with the chosen weights, and its data.
+
+    Raises
+    ------
+    BadInput
+        If the directory holds no finished run, or its weights or data are not those it was made with.
+    """
+    config, manifest = read_run(directory)
+    if manifest["status"] != "finished":
+        raise BadInput(f"{directory} is not trained to its end; run the same pellucid train command again to finish it")
+    path = directory / manifest["weights"]["file"]
+    tensors, _ = load(path)
+    if file_hash(path) != manifest["weights"]["sha256"]:
+        raise BadInput(f"{path} is not the file that {MANIFEST} describes (SHA-256 differs); train the run again")
+    splits = load_splits(config)
+    if splits.test.digest() != manifest["data"]["test_sha256"]:
+        raise BadInput(f"the test images found for {directory} are not those it was trained with (SHA-256 differs)")
+    model = build_model(config, splits.train)
+    load_weights(model, tensors, path)
+    return config, manifest, model.eval(), splits
+
+
+def read_run(directory: Path) -> tuple[RunConfig, dict[str, Any]]:
+    """Config and manifest of a run directory. Raises BadInput if it is none."""
+    if not (directory / MANIFEST).exists():
+        raise BadInput(f"{directory} is not a run directory (no {MANIFEST}); make one with pellucid train --out")
+    try:
+        raw = yaml.safe_load((directory / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise BadInput(f"cannot read {directory / CONFIG}: {error}") from error
+    return check(raw), read_json(directory / MANIFEST)
+
+
+def claim(config: RunConfig, directory: Path) -> None:
+    """Write the config into a new run directory, or check that an old one is of the same config."""
+    path, text = directory / CONFIG, yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True)
+    if directory.exists() and not directory.is_dir():
+        raise BadInput(f"{directory} is a file; --out must name a folder")
+    if not path.exists():
+        if directory.exists() and any(not path.name.startswith(".") for path in directory.iterdir()):
+            raise BadInput(f"{directory} is not empty and holds no run; choose another --out")
+        if is_main_process():
+            write_atomic(path, text)
+        return
+    before = yaml.safe_load(path.read_text(encoding="utf-8"))
+    differing = differences(before, plain(config))
+    if differing:
+        raise BadInput(f"{directory} holds a run of another config ({', '.join(differing)}); choose another --out")
+
+
+def differences(before: Any, after: Any, place: str = "") -> list[str]:
+    """The dotted keys in which two configs differ, with both values."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        keys = [*before, *(key for key in after if key not in before)]
+        return [d for key in keys for d in differences(before.get(key), after.get(key), f"{place}.{key}".strip("."))]
+    return [] if before == after else [f"{place}: {before} there, {after} here"]
+
+
+def _estimate(config: RunConfig, splits: Splits, model: nn.Module) -> Estimate:
+    return estimate(
+        model,
+        build_objective(config),
+        splits.train,
+        splits.validation,
+        settings=config.training,
+        seed=config.seed,
+    )
+
+
+__all__ = ["WEIGHTS", "claim", "dry_run", "load_run", "read_run", "train"]

@@ -1,0 +1,69 @@
+"""The one place where a gradient with respect to the input is taken.
+
+Attacks, objectives, attributions and metrics all call :func:`input_gradient`; a test keeps any other
+``torch.autograd.grad`` out of the package.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pellucid.errors import BadInput
+from pellucid.types import Image, Labels
+
+Score = Callable[[Tensor], Tensor]
+"""Maps logits [B, K] to one number per image [B]."""
+
+
+def input_gradient(
+    model: Callable[[Image], Tensor], x: Image, score: Score, *, create_graph: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Gradient of a per-image score of the logits with respect to the pixels.
+
+    Parameters
+    ----------
+    model
+        Maps images [B, C, H, W] to logits [B, K]. Its mode (train or eval) is the caller's business.
+    x
+        Images; never modified. With ``create_graph`` the graph back to ``x`` is kept if ``x`` requires a gradient.
+    score
+        What to differentiate, for each image: see :func:`logit_of`, :func:`cross_entropy_with`.
+    create_graph
+        Keep the graph of the gradient, so that it can itself be trained on (double backward).
+
+    Returns
+    -------
+    logits
+        [B, K]; detached unless ``create_graph``.
+    gradient
+        [B, C, H, W], in units of score per unit of pixel value. Images are independent of each other as long as the
+        model treats them so (BatchNorm in train mode does not).
+    """
+    leaf = x if create_graph and x.requires_grad else x.detach().requires_grad_(True)
+    with torch.enable_grad():
+        logits = model(leaf)
+        if not isinstance(logits, Tensor) or logits.ndim != 2:
+            raise BadInput(f"the model must return logits [B, K] as one tensor; it returned {describe(logits)}")
+        (gradient,) = torch.autograd.grad(score(logits).sum(), leaf, create_graph=create_graph)
+    return (logits, gradient) if create_graph else (logits.detach(), gradient)
+
+
+def logit_of(target: Labels) -> Score:
+    """Score z_target: the logit of one class per image (what T3S explains)."""
+    return lambda logits: logits.gather(1, target[:, None]).squeeze(1)
+
+
+def centred_logit_of(target: Labels) -> Score:
+    """Score z_target - mean(z): free of the gauge z → z + c(x) that the softmax cannot see (definitions §4.0)."""
+    return lambda logits: logits.gather(1, target[:, None]).squeeze(1) - logits.mean(1)
+
+
+def cross_entropy_with(target: Labels) -> Score:
+    """Score: the cross-entropy of each image (not averaged, so that an image's gradient ignores its batch mates)."""
+    return lambda logits: torch.nn.functional.cross_entropy(logits, target, reduction="none")
+
+
+def describe(value: object) -> str:
+    """A few words about a model's output, for error messages."""
+    return f"a tensor of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"

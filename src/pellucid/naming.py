@@ -1,0 +1,90 @@
+"""Names in a config become checked calls: ``{name: adversarial, eps: 0.1}`` → ``adversarial(..., eps=0.1)``.
+
+A name is looked up in a module's ``__all__`` (hyphens and underscores are the same), or is a dotted path to outside
+code (``my_package.losses.smooth_hinge``). The options are the function's keyword-only parameters; pydantic checks them.
+"""
+
+import importlib
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from types import ModuleType
+from typing import Annotated, Any, get_type_hints
+
+from annotated_types import Ge, Gt
+from pydantic import ConfigDict, ValidationError, create_model
+
+from pellucid.errors import BadInput, unknown_name
+
+Positive = Annotated[float, Gt(0)]
+NonNegative = Annotated[float, Ge(0)]
+Count = Annotated[int, Ge(1)]
+
+
+def find(module: ModuleType, name: str, kind: str) -> Callable[..., Any]:
+    """The function called `name` in `module.__all__`, or the object at the dotted path `name`.
+
+    Raises
+    ------
+    BadInput
+        If there is none; `kind` ("objective", "filter", …) and the nearest valid name are in the sentence.
+    """
+    spelt = {known.replace("_", "-"): known for known in module.__all__}
+    plain = name.replace("_", "-")
+    if plain in spelt:
+        return getattr(module, spelt[plain])  # type: ignore[no-any-return]
+    if "." in name:
+        return _outside(name, kind)
+    raise unknown_name(kind, name, spelt)
+
+
+def _outside(path: str, kind: str) -> Callable[..., Any]:
+    parent, _, attribute = path.rpartition(".")
+    try:
+        function = getattr(importlib.import_module(parent), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(f"cannot import the {kind} '{path}': {error}") from error
+    if not callable(function):
+        raise BadInput(f"the {kind} '{path}' is a {type(function).__name__}, not something to call")
+    return function  # type: ignore[no-any-return]
+
+
+def options_of(
+    function: Callable[..., Any], options: Mapping[str, Any], *, where: str, supplied: Collection[str] = ()
+) -> dict[str, Any]:
+    """Check `options` against the keyword-only parameters of `function` and fill in its defaults.
+
+    Parameters
+    ----------
+    where
+        What is configured, for messages: "objective 'adversarial'".
+    supplied
+        Parameters that the caller passes itself (a generator, the number of classes), so not the user's to set.
+
+    Raises
+    ------
+    BadInput
+        One sentence with the first unknown, missing or wrong option.
+    """
+    hints = get_type_hints(function, include_extras=True)
+    fields: dict[str, Any] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in supplied:
+            default = ... if parameter.default is parameter.empty else parameter.default
+            fields[name] = (hints.get(name, Any), default)
+    for key in options:
+        if key not in fields:
+            raise unknown_name(f"option of {where}", key, fields)
+    model = create_model("Options", __config__=ConfigDict(arbitrary_types_allowed=True), **fields)
+    try:
+        checked = model(**options)
+    except ValidationError as error:
+        raise BadInput(f"{where}: {first_problem(error)}") from error
+    return {name: getattr(checked, name) for name in fields}
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first complaint of pydantic in one line: where, what, and the value that was seen."""
+    problem = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in problem["loc"])
+    seen = "" if problem["type"] == "missing" else f" (got {problem['input']!r})"
+    return f"{place}: {problem['msg'][:1].lower()}{problem['msg'][1:]}{seen}"

@@ -1,0 +1,90 @@
+"""What a run will cost, from a few measured steps."""
+
+import copy
+import time
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+
+from pellucid.data.dataset import Dataset
+from pellucid.training.fit import make_optimizer, peak_memory
+from pellucid.training.progress import duration
+from pellucid.training.settings import TrainingSettings
+from pellucid.training.step import Batches, Objective, optimise
+from pellucid.training.validate import clean_accuracy, robust_accuracy
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Cost of a run, extrapolated."""
+
+    steps: int
+    seconds: float
+    memory_mb: float
+    passes_per_image: float
+
+    def __str__(self) -> str:
+        return (
+            f"about {duration(self.seconds)} for {self.steps} steps ({self.passes_per_image:g} forward and backward "
+            f"passes an image), about {self.memory_mb / 1024:.1f} GB of memory"
+        )
+
+
+def estimate(
+    model: nn.Module,
+    objective: Objective,
+    train: Dataset,
+    validation: Dataset,
+    *,
+    settings: TrainingSettings,
+    seed: int,
+) -> Estimate:
+    """Measure one warm-up and up to two timed steps, and a small validation, on a copy of the model.
+
+    Neither the model nor any random state of the run that follows is touched.
+    """
+    on_gpu = settings.device != "cpu" and torch.cuda.is_available()
+    fabric = Fabric(accelerator="cuda" if on_gpu else "cpu", devices=1, precision=settings.precision)
+    trial = copy.deepcopy(model)
+    optimizer = make_optimizer(trial, settings.optimizer)
+    wrapped, _ = fabric.setup(trial, optimizer)
+    batches = Batches(train, settings, seed)
+    forwarded = 0
+
+    def count(_: nn.Module, inputs: tuple[torch.Tensor, ...], __: object) -> None:
+        nonlocal forwarded
+        forwarded += len(inputs[0])
+
+    times: list[float] = []
+    hook = trial.register_forward_hook(count)
+    try:
+        while len(times) < 3 and sum(times) < 10:
+            forwarded, began = 0, time.perf_counter()
+            optimise(fabric, wrapped, optimizer, objective, batches(0, 0, 1), seed=seed, step=0)
+            times.append(time.perf_counter() - began)
+    finally:
+        hook.remove()
+    passes = forwarded / batches.size
+    per_step = min(times[1:] or times)
+    epochs = -(-batches.steps // batches.per_epoch)
+    seconds = per_step * batches.steps + epochs * _validation_seconds(trial, validation, settings, seed)
+    return Estimate(batches.steps, seconds, peak_memory(), passes)
+
+
+def _validation_seconds(model: nn.Module, validation: Dataset, settings: TrainingSettings, seed: int) -> float:
+    sample = validation.subset(torch.arange(min(64, len(validation))))
+    seconds = _timed(partial(clean_accuracy, model, sample)) * len(validation) / len(sample)
+    attack = settings.robust_validation
+    if attack is not None:
+        images = min(attack.images, len(validation))
+        seconds += _timed(partial(robust_accuracy, model, sample, attack, seed=seed)) * images / len(sample)
+    return seconds
+
+
+def _timed(work: "partial[float]") -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began

@@ -1,0 +1,265 @@
+"""The training loop. Everything random in it is a function of (seed, step), so it can stop and go on anywhere."""
+
+import os
+import resource
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies import DDPStrategy
+from torch import nn
+from torch.optim import Optimizer
+
+from pellucid.data.dataset import Dataset
+from pellucid.errors import BadInput, RunFailed
+from pellucid.files import write_json_lines
+from pellucid.modes import unwrapped
+from pellucid.naming import find, options_of
+from pellucid.training import optimizers, schedules
+from pellucid.training.checkpoint import flatten_optimizer, load, load_weights, restore_optimizer, save
+from pellucid.training.progress import Reporter
+from pellucid.training.settings import Named, TrainingSettings
+from pellucid.training.step import Batches, Objective, optimise
+from pellucid.training.validate import clean_accuracy, robust_accuracy
+
+CHECKPOINT, WEIGHTS, HISTORY = "checkpoint.safetensors", "weights.safetensors", "history.jsonl"
+
+
+@dataclass
+class State:
+    """Where a run stands; with the weights and the optimiser's state this is all that a checkpoint holds."""
+
+    step: int = 0
+    seconds: float = 0.0
+    loss_sum: float = 0.0
+    part_sums: dict[str, float] = field(default_factory=dict)
+    best: float = -1.0
+    best_epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Stopped(RunFailed):
+    """The user (SIGINT) or the machine (SIGTERM) asked to stop; the checkpoint is complete."""
+
+
+def fit(
+    model: nn.Module,
+    objective: Objective,
+    train: Dataset,
+    validation: Dataset,
+    *,
+    settings: TrainingSettings,
+    seed: int,
+    directory: Path,
+    title: str = "training",
+) -> State:
+    """Train `model`, keep the best weights in `directory`, and go on from its checkpoint if there is one.
+
+    Parameters
+    ----------
+    objective
+        ``objective(model, x, y, generator=…) -> Loss``.
+    train, validation
+        Training images, and the held-out ones that choose the kept weights.
+    directory
+        Gets ``weights.safetensors`` (chosen epoch), ``checkpoint.safetensors`` (last step), ``history.jsonl``.
+
+    Returns
+    -------
+    The final state (steps, seconds, chosen epoch, history).
+
+    Raises
+    ------
+    RunFailed
+        If the loss is no longer finite, the disk is full, or the run is asked to stop.
+    """
+    fabric = launch(settings)
+    batches = Batches(train, settings, seed)
+    if batches.size % fabric.world_size:
+        raise BadInput(f"batch_size {batches.size} cannot be shared over {fabric.world_size} processes evenly")
+    optimizer = make_optimizer(model, settings.optimizer)
+    wrapped, _ = fabric.setup(model, optimizer)
+    state = resume(directory / CHECKPOINT, model, optimizer)
+    reporter = Reporter(title, batches.steps, quiet=not fabric.is_global_zero)
+    run = _Run(fabric, model, optimizer, settings, seed, directory, state, batches.per_epoch)
+    factor, base = make_schedule(settings.schedule), [group["lr"] for group in fresh_groups(model, settings.optimizer)]
+    with reporter, stop_signals() as stop:
+        clock = saved = time.monotonic()
+        while state.step < batches.steps:
+            for group, lr in zip(optimizer.param_groups, base, strict=True):
+                group["lr"] = lr * factor(state.step / batches.steps)
+            batch = batches(state.step, fabric.global_rank, fabric.world_size)
+            loss, parts = optimise(fabric, wrapped, optimizer, objective, batch, seed=seed, step=state.step)
+            now = time.monotonic()
+            state.step, state.seconds, clock = state.step + 1, state.seconds + now - clock, now
+            state.loss_sum += loss
+            for name, part in parts.items():
+                state.part_sums[name] = state.part_sums.get(name, 0.0) + part
+            speed = state.step * batches.size / state.seconds
+            reporter.advance(state.step, f"{speed:6.0f} img/s  loss {loss:.3f}")
+            if state.step % batches.per_epoch == 0 or state.step == batches.steps:
+                row = run.end_epoch(validation, batches.steps, speed)
+                reporter.epoch(row, settings.epochs)
+                saved = clock = time.monotonic()
+            elif stop.asked or now - saved > settings.checkpoint_seconds:
+                run.save()
+                saved = clock = time.monotonic()
+            if stop.asked and state.step < batches.steps:
+                raise Stopped(f"stopped by {stop.asked} after step {state.step}; the same command continues the run")
+    return state
+
+
+@dataclass
+class _Run:
+    """The parts of a run that its checkpoint and its epoch end need."""
+
+    fabric: Fabric
+    model: nn.Module
+    optimizer: Optimizer
+    settings: TrainingSettings
+    seed: int
+    directory: Path
+    state: State
+    per_epoch: int
+
+    def end_epoch(self, validation: Dataset, steps: int, speed: float) -> dict[str, Any]:
+        """Validate, note the epoch in the history, keep the weights if they are the best so far, checkpoint."""
+        state, settings, attack = self.state, self.settings, self.settings.robust_validation
+        began = time.monotonic()
+        count = (state.step - 1) % self.per_epoch + 1
+        robust = None if attack is None else robust_accuracy(self.model, validation, attack, seed=self.seed)
+        state.seconds += time.monotonic() - began
+        row: dict[str, Any] = {
+            "epoch": (state.step - 1) // self.per_epoch + 1,
+            "step": state.step,
+            "loss": state.loss_sum / count,
+            "parts": {name: total / count for name, total in state.part_sums.items()},
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
+            "clean_accuracy": clean_accuracy(self.model, validation),
+            "robust_accuracy": robust,
+            "images_per_second": speed,
+            "seconds": state.seconds,
+            "seconds_left": state.seconds / state.step * (steps - state.step),
+        }
+        state.history.append(row)
+        state.loss_sum, state.part_sums = 0.0, {}
+        score = {"robust": robust, "last": float(state.step)}.get(settings.choose, row["clean_accuracy"])
+        if score is not None and score > state.best:
+            state.best, state.best_epoch = score, row["epoch"]
+            if self.fabric.is_global_zero:
+                header = {"epoch": row["epoch"], "step": state.step, "chosen_by": settings.choose}
+                save(self.directory / WEIGHTS, self.model.state_dict(), header)
+        self.save()
+        return row
+
+    def save(self) -> None:
+        """Write the history and the checkpoint, each atomically."""
+        if self.fabric.is_global_zero:
+            tensors, header = flatten_optimizer(self.optimizer)
+            named = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+            named |= {f"optimizer.{name}": value for name, value in tensors.items()}
+            write_json_lines(self.directory / HISTORY, self.state.history)
+            save(self.directory / CHECKPOINT, named, {"state": asdict(self.state), "optimizer": header})
+        self.fabric.barrier()
+
+
+def launch(settings: TrainingSettings) -> Fabric:
+    """Fabric for one process, or for the processes that torchrun started (DistributedDataParallel)."""
+    wanted = settings.device
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise BadInput("device 'cuda' was asked for, but torch sees no CUDA device; use device: auto or cpu")
+    accelerator = "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        fabric = Fabric(accelerator=accelerator, devices=1, precision=settings.precision)
+    else:
+        local = int(os.environ["LOCAL_WORLD_SIZE"])
+        # Attack passes run on the unwrapped module, so buffers need no broadcast before each forward (pytorch#175024).
+        strategy = DDPStrategy(broadcast_buffers=False)
+        fabric = Fabric(
+            accelerator=accelerator,
+            devices=local,
+            num_nodes=world // local,
+            strategy=strategy,
+            precision=settings.precision,
+        )
+    fabric.launch()
+    return fabric
+
+
+def make_optimizer(model: nn.Module, spec: Named) -> Optimizer:
+    """The optimiser of the config, over all parameters of the model."""
+    function = find(optimizers, spec.name, "optimizer")
+    options = options_of(function, spec.options, where=f"optimizer '{spec.name}'")
+    optimizer: Optimizer = function(model.parameters(), **options)
+    return optimizer
+
+
+def fresh_groups(model: nn.Module, spec: Named) -> list[dict[str, Any]]:
+    """The parameter groups of a new optimiser: the base learning rates, which a resumed one no longer holds."""
+    return make_optimizer(model, spec).param_groups
+
+
+def make_schedule(spec: Named) -> Any:
+    """The schedule of the config as a function of progress."""
+    function = find(schedules, spec.name, "schedule")
+    options = options_of(function, spec.options, where=f"schedule '{spec.name}'")
+    return lambda progress: function(progress, **options)
+
+
+def resume(path: Path, model: nn.Module, optimizer: Optimizer) -> State:
+    """The state in the checkpoint, with weights and optimiser put back; a new state if there is no checkpoint."""
+    if not path.exists():
+        return State()
+    tensors, header = load(path)
+    plain = unwrapped(model)
+    of_model = {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
+    of_optimizer = {n.removeprefix("optimizer."): t for n, t in tensors.items() if n.startswith("optimizer.")}
+    load_weights(plain, of_model, path)
+    restore_optimizer(optimizer, of_optimizer, header["optimizer"])
+    return State(**header["state"])
+
+
+def peak_memory() -> float:
+    """Peak memory of this process in MB: the GPU's where one is used, else the resident set."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+class _Stop:
+    asked: str = ""
+
+
+@contextmanager
+def stop_signals() -> Iterator[_Stop]:
+    """Turn SIGINT and SIGTERM into a wish that the loop honours after the step in hand. A second SIGINT is obeyed."""
+    stop = _Stop()
+
+    def ask(number: int, _: FrameType | None) -> None:
+        if stop.asked:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        stop.asked = signal.Signals(number).name
+
+    try:
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread: whoever runs the main thread handles signals
+        yield stop
+        return
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def is_main_process() -> bool:
+    """Whether this process writes files and talks: the only one, or rank 0 of those that torchrun started."""
+    return int(os.environ.get("RANK", "0")) == 0

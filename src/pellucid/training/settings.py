@@ -1,0 +1,66 @@
+"""What a training run is told besides its model, data and objective."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class Named(BaseModel):
+    """A name and its options, as in ``{name: adam, lr: 0.001}``; a bare string is a name without options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.model_extra or {})
+
+
+class Augmentation(BaseModel):
+    """Random crops after padding by `crop` pixels, and left-right flips."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    crop: int = Field(0, ge=0)
+    flip: bool = False
+
+
+class RobustValidation(BaseModel):
+    """The PGD that measures robust accuracy on the first `images` validation images after every epoch."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    eps: float = Field(ge=0)
+    norm: Literal["linf", "l2"] = "linf"
+    steps: int = Field(10, ge=1)
+    images: int = Field(256, ge=1)
+
+
+class TrainingSettings(BaseModel):
+    """Budget, optimiser, schedule, hardware and checkpointing of one run."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    epochs: int = Field(15, ge=1)
+    batch_size: int = Field(128, ge=1)
+    optimizer: Named = Named(name="adam")
+    schedule: Named = Named(name="one_cycle")
+    augmentation: Augmentation = Augmentation()
+    robust_validation: RobustValidation | None = None
+    choose: Literal["auto", "clean", "robust", "last"] = "auto"
+    """The validation accuracy that picks the kept weights (never the test set); "last" keeps the last epoch.
+    "auto": robust accuracy where the objective attacks, else clean accuracy."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
+    max_steps: int | None = Field(None, ge=1)
+    """Stop after so many optimiser steps, whatever `epochs` says."""
+    checkpoint_seconds: float = Field(30, gt=0)
+
+    @model_validator(mode="after")
+    def _robust_choice_is_measured(self) -> "TrainingSettings":
+        if self.choose == "robust" and self.robust_validation is None:
+            raise ValueError("choose 'robust' needs robust_validation (an eps at least)")
+        return self

@@ -1,0 +1,40 @@
+import os
+
+# Two tests at a time on two cores run fastest with one thread each, and a fixed count keeps sums in a fixed order.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import hypothesis
+import pytest
+import torch
+from torch import nn
+
+torch.set_num_threads(1)
+hypothesis.settings.register_profile("pellucid", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("pellucid")
+
+
+class TinyNet(nn.Module):
+    """Convolution, BatchNorm, tanh, linear: smooth (so that gradients can be checked), with a mode to get wrong."""
+
+    def __init__(self, channels: int = 1, classes: int = 3, size: int = 6) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 4, 3, padding=1)
+        self.norm = nn.BatchNorm2d(4)
+        self.head = nn.Linear(4 * size * size, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.tanh(self.norm(self.conv(x))).flatten(1))
+
+
+@pytest.fixture
+def tiny_net() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return TinyNet().double().eval()
+
+
+@pytest.fixture
+def tiny_batch() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    x = torch.rand(8, 1, 6, 6, dtype=torch.float64, generator=generator)
+    return x, torch.randint(0, 3, (8,), generator=generator)
