@@ -1,3 +1,4 @@
+import copy
 import inspect
 
 import pytest
@@ -42,14 +43,14 @@ class TestEveryObjective:
             optimizer.zero_grad()
             loss.total.backward()
             optimizer.step()
-            losses.append(float(loss.total))
+            losses.append(float(loss.total.detach()))
         assert losses[-1] < 0.5 * losses[0]
         assert loss.parts
         assert not any(part.requires_grad for part in loss.parts.values())
 
     def test_is_a_function_of_its_generator(self, name, tiny_net, tiny_batch):
-        model, function = normalised_net(tiny_net), getattr(objectives, name)
-        first, second = (function(model, *tiny_batch, generator=draws(5), **REQUIRED.get(name, {})) for _ in range(2))
+        models, function = [copy.deepcopy(normalised_net(tiny_net)) for _ in range(2)], getattr(objectives, name)
+        first, second = (function(m, *tiny_batch, generator=draws(5), **REQUIRED.get(name, {})) for m in models)
         assert torch.equal(first.total, second.total)
 
     def test_gives_every_module_its_mode_back(self, name, tiny_net, tiny_batch):
@@ -145,8 +146,8 @@ def test_the_imagenette_clamp_destroys_the_image(tiny_net, tiny_batch):
     quirks = Quirks(label="true", space="normalised", mode="eval", clamp=(0.0, 1.0))
     adversarial_legacy(recorder, *tiny_batch, generator=draws(), eps=0.01, step_size=0.02, steps=4, quirks=quirks)
     normalised_again = (recorder.seen[-1] - 0.4) / 0.25
-    assert normalised_again.min() >= -1e-9
-    assert normalised_again.max() <= 1 + 1e-9
+    assert normalised_again.min() >= -1e-6
+    assert normalised_again.max() <= 1 + 1e-6
     assert (recorder.seen[-1] - tiny_batch[0]).abs().max() > 10 * 0.01
 
 

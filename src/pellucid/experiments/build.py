@@ -10,7 +10,8 @@ from pellucid import data, models, objectives
 from pellucid.data.dataset import Dataset, channel_statistics, split_validation
 from pellucid.experiments.config import SUPPLIED_TO_MODELS, DataConfig, RunConfig
 from pellucid.models.normalised import normalised
-from pellucid.models.smoothing import initialised, insert_smoothing
+from pellucid.models.initialisation import initialised
+from pellucid.models.smoothing import insert_smoothing
 from pellucid.naming import find, options_of
 from pellucid.randomness import seed_from
 from pellucid.training.step import Objective
@@ -63,6 +64,7 @@ def build_model(config: RunConfig, train: Dataset) -> nn.Module:
         filter=config.smoothing.filter,
         example=example,
         sigma=config.smoothing.sigma,
+        swapped_sigma=config.smoothing.swapped_sigma,
         initialisation=_initialisation(config),
         seed=seed_from(config.seed, "smoothing"),
     )

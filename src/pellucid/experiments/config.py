@@ -18,6 +18,7 @@ SUPPLIED_TO_MODELS = ("channels", "classes", "image_size")
 class DataConfig(Named):
     """A data set by name, where to look for it, and how many training images are held out for validation."""
 
+    name: str = "fashion-mnist-mini"
     root: Path | None = None
     validation: int | float = Field(0.1, gt=0)
 
@@ -28,6 +29,7 @@ class ModelConfig(Named):
     `normalise` is "data" (mean and standard deviation of the training images), "none", or numbers per channel.
     """
 
+    name: str = "lenet"
     normalise: Literal["data", "none"] | dict[Literal["mean", "std"], tuple[float, ...]] = "data"
 
 
@@ -38,6 +40,7 @@ class SmoothingConfig(BaseModel):
     filter: str = "gaussian"
     after: str | None = None
     sigma: Literal["feature", "kernel", "input"] | float = "feature"
+    swapped_sigma: bool = False
     initialisation: Literal["default", "kaiming"] | None = None
     """None: as the published code, kaiming for residual networks and PyTorch's default for the others."""
 
@@ -46,8 +49,8 @@ class RunConfig(BaseModel):
     """Everything that decides a run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    data: DataConfig = DataConfig(name="fashion-mnist-mini")
-    model: ModelConfig = ModelConfig(name="lenet")
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
     smoothing: SmoothingConfig | None = None
     objective: Named = Named(name="natural")
     training: TrainingSettings = TrainingSettings()
@@ -155,9 +158,9 @@ def _jsonable(value: Any) -> Any:
 
 
 def _readable(error: ValidationError) -> BadInput:
-    problem = error.errors(include_url=False)[0]
-    if problem["type"] == "extra_forbidden":
-        *parents, key = (str(part) for part in problem["loc"])
+    misspelt = [problem for problem in error.errors(include_url=False) if problem["type"] == "extra_forbidden"]
+    if misspelt:  # a misspelt key first: it is often the reason why another one is missing
+        *parents, key = (str(part) for part in misspelt[0]["loc"])
         return unknown_name(f"key in {'.'.join(parents) or 'the config'}", key, _keys_at(parents))
     return BadInput(f"config: {first_problem(error)}")
 
