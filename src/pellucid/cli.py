@@ -1,5 +1,6 @@
 """The command line. Heavy imports stand inside the commands, so that ``pellucid --help`` answers at once."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,8 +9,8 @@ import typer
 
 from pellucid.errors import BadInput, RunFailed, unknown_name
 
-UsageError = typer.BadParameter.__base__  # click's own class, or the one of the click inside newer typers
-assert UsageError is not None
+# Click's own class, or that of the click inside newer typers.
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
     help="Train image classifiers whose input gradients can be read as explanations, and measure how far it succeeded.",
@@ -95,10 +96,18 @@ def explain(
     attribution: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
 ) -> None:
     """Draw the saliency maps of image files."""
-    from pellucid.experiments.explain import explain as draw
+    from pellucid.experiments.explain import explain as run_explain
+    from pellucid.files import write_atomic
+    from pellucid.report.figures.explanation import explanation
 
-    for path in draw(run, images, attribution or ["gradient"], out):
-        typer.echo(path)
+    explained = run_explain(run, images, attribution or ["gradient", "integrated_gradients"])
+    stems = [found.path.stem for found in explained]
+    for number, found in enumerate(explained):
+        title = f"{found.path.name}: {found.predicted} ({found.probability:.0%})"
+        again = f"-{stems[:number].count(stems[number]) + 1}" if stems[number] in stems[:number] else ""
+        target = out / f"{stems[number]}{again}.png"
+        write_atomic(target, explanation(found.image, found.maps, title))
+        typer.echo(f"{title}  {target}")
 
 
 @app.command()
@@ -117,11 +126,21 @@ def _report(directory: Path) -> None:
     typer.echo(f"report: {page}")
 
 
-def _print_table(runs: list[Path], *, as_json: bool) -> None:
-    raise NotImplementedError
+def _print_table(directories: list[Path], *, as_json: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    from pellucid.files import finite
+    from pellucid.report import clean_table, read_run, to_terminal, trade_off_table
+
+    runs = [read_run(directory) for directory in directories]
+    if as_json:
+        typer.echo(json.dumps(finite(asdict(clean_table(runs))), ensure_ascii=False))
+    else:
+        _show(to_terminal(trade_off_table(runs)))
 
 
-def _show(table: object) -> None:
+def _show(table: Any) -> None:
     from rich.console import Console
 
     Console().print(table)
@@ -129,6 +148,8 @@ def _show(table: object) -> None:
 
 def main() -> None:
     """Run the command line: exit 0 when done, 1 when something failed while running, 2 for bad input."""
+    # Threads that spin while they wait make small networks ten times slower as soon as another program wants a core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         code = app(standalone_mode=False)
     except BadInput as error:

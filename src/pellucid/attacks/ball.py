@@ -15,9 +15,11 @@ from pellucid.randomness import generator
 
 
 class Ball(Protocol):
-    """A ball of perturbations [B, C, H, W] around zero with radius ``eps``, in pixel units."""
+    """A ball of perturbations [B, C, H, W] around zero in pixel units."""
 
-    eps: float
+    @property
+    def eps(self) -> float:
+        """The radius."""
 
     def sample(self, x: Tensor, draws: torch.Generator) -> Tensor:
         """A random perturbation of the shape, dtype and device of `x`, drawn on the CPU from `draws`."""
@@ -98,7 +100,8 @@ def _check_radius(eps: float) -> None:
 
 
 def _norm(values: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(values, dim=tuple(range(1, values.ndim)), keepdim=True)
+    norm: Tensor = torch.linalg.vector_norm(values, dim=tuple(range(1, values.ndim)), keepdim=True)
+    return norm
 
 
 def _per_image(values: Tensor, x: Tensor) -> Tensor:

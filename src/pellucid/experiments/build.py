@@ -1,7 +1,7 @@
 """Build what a config names: data splits, model, objective."""
 
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from torch import nn
@@ -9,8 +9,8 @@ from torch import nn
 from pellucid import data, models, objectives
 from pellucid.data.dataset import Dataset, channel_statistics, split_validation
 from pellucid.experiments.config import SUPPLIED_TO_MODELS, DataConfig, RunConfig
-from pellucid.models.normalised import normalised
 from pellucid.models.initialisation import initialised
+from pellucid.models.normalised import normalised
 from pellucid.models.smoothing import insert_smoothing
 from pellucid.naming import find, options_of
 from pellucid.randomness import seed_from
@@ -31,6 +31,12 @@ class Splits:
 
 def load_split(config: DataConfig, split: str) -> Dataset:
     """One split as the data set ships it: "train" (validation images included) or "test"."""
+    return _loaded(config.model_dump_json(), split)
+
+
+@lru_cache(maxsize=2)  # several runs of one process share a data set; decoding one can take seconds
+def _loaded(config_json: str, split: str) -> Dataset:
+    config = DataConfig.model_validate_json(config_json)
     loader = find(data, config.name, "data set")
     options = options_of(loader, config.options, where=f"data set '{config.name}'")
     dataset: Dataset = loader(config.root, split, **options)

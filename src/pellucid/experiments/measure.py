@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -55,6 +55,12 @@ class Robustness:
     restarts: int = 1
     images: int = 2000
 
+    @property
+    def radius(self) -> float:
+        """ε, once it is decided."""
+        assert self.eps is not None
+        return self.eps
+
 
 @dataclass(frozen=True)
 class MeasureSettings:
@@ -72,7 +78,7 @@ class MeasureSettings:
 
     images: int = 1000
     profile: Literal["clean", "legacy", "both"] = "clean"
-    attributions: dict[str, Sequence[str]] = field(
+    attributions: Mapping[str, Sequence[str]] = field(
         default_factory=lambda: {"gradient": METRICS, "integrated_gradients": METRICS}
     )
     robustness: Robustness = Robustness()
@@ -173,7 +179,7 @@ def _about(
     settings: MeasureSettings, robustness: Robustness, runs: Sequence[Loaded], correct: Tensor, subset: Dataset
 ) -> dict[str, Any]:
     ids = hashlib.sha256(json.dumps(subset.ids.tolist()).encode()).hexdigest()
-    shown = asdict(robustness) | {"step_size": robustness.eps / 4, "images": min(robustness.images, len(correct))}
+    shown = asdict(robustness) | {"step_size": robustness.radius / 4, "images": min(robustness.images, len(correct))}
     return {
         "format": 1,
         "profile": settings.profile,
@@ -227,14 +233,14 @@ def _measure_run(
 
 
 def _same(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    return {key: value for key, value in before.items() if key != "seconds"} == json.loads(json.dumps(now))
+    return bool({key: value for key, value in before.items() if key != "seconds"} == json.loads(json.dumps(now)))
 
 
 def _accuracy_rows(
     run: Loaded, attack: Robustness, predicted: Tensor, seed: int, tick: Callable[[int], None]
 ) -> list[dict[str, Any]]:
     """One row a test image; `robust` is None for images beyond `attack.images` (drawn by the seed)."""
-    test, region = run.test, ball(attack.norm, attack.eps)
+    test, region = run.test, ball(attack.norm, attack.radius)
     order = torch.randperm(len(test), generator=generator(seed, "attacked images"))
     robust: dict[int, bool] = {}
     for positions in order[: attack.images].sort().values.split(256):
@@ -243,7 +249,7 @@ def _accuracy_rows(
         starts = [
             sample_per_image(region, x, ids, seed=seed, stream=f"pgd {restart}") for restart in range(attack.restarts)
         ]
-        _, held = worst_case(run.model, x, y, region, step_size=attack.eps / 4, steps=attack.steps, starts=starts)
+        _, held = worst_case(run.model, x, y, region, step_size=attack.radius / 4, steps=attack.steps, starts=starts)
         robust |= dict(zip(positions.tolist(), held.tolist(), strict=True))
         tick(len(positions))
     return [
@@ -323,7 +329,7 @@ def _examples(run: Loaded, subset: Dataset, settings: MeasureSettings) -> bytes:
         arrays[f"map:{attribution}"] = maps.squeeze(1).float().cpu().numpy()
     arrays |= {f"features:{side}": maps for side, maps in _feature_maps(run.model, x[:1]).items()}
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
 
 

@@ -175,7 +175,7 @@ def _ssim_legacy(batch: Batch, seed: int) -> Row:
 
 
 def _noisy(batch: Batch, seed: int) -> Tensor:
-    """Normal noise of every level, clipped to [0, 1]: pixels in the clean suite, normalised values in the legacy one."""
+    """Normal noise of every level, clipped to [0, 1]: of pixels in the clean suite, of normalised values in legacy."""
     levels = torch.tensor(NOISE_LEVELS, dtype=batch.x.dtype, device=batch.x.device)[:, None, None, None]
     noise = batch.normal((len(NOISE_LEVELS), *batch.x.shape[1:]), seed, "ssim")
     return (batch.x[:, None] + levels * noise).clamp(0, 1)
@@ -235,4 +235,14 @@ def images_per_batch(x: Image) -> int:
     return max(1, min(64, 30_000_000 // (x[0].numel() * ROS_DRAWS * 16)))
 
 
-__all__ = ["LOADER_BATCH", "METRICS", "NOISE_LEVELS", "ROAD_PERCENTAGES", "Batch", "Explainer", "clean", "explainer", "legacy"]
+__all__ = [
+    "LOADER_BATCH",
+    "METRICS",
+    "NOISE_LEVELS",
+    "ROAD_PERCENTAGES",
+    "Batch",
+    "Explainer",
+    "clean",
+    "explainer",
+    "legacy",
+]
