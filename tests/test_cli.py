@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,7 +39,9 @@ def results(tmp_path_factory, config):
         done = pellucid("train", config, *SMALL, *changes, "--out", folder / "runs" / name)
         assert done.returncode == 0, done.stderr
     runs = [folder / "runs" / name for name in arms]
-    done = pellucid("measure", *runs, "--images", 20, "--profile", "both", "--robust-images", 40, "--steps", 3, "--json")
+    done = pellucid(
+        "measure", *runs, "--images", 20, "--profile", "both", "--robust-images", 40, "--steps", 3, "--json"
+    )
     assert done.returncode == 0, done.stderr
     (folder / "measured.json").write_text(done.stdout)
     done = pellucid("report", folder)
@@ -64,7 +65,14 @@ def test_help_answers_at_once():
 def test_the_run_directory_is_complete(results):
     run = results / "runs" / "A"
     names = {path.name for path in run.iterdir()}
-    assert names == {"config.yaml", "manifest.json", "history.jsonl", "weights.safetensors", "checkpoint.safetensors", "measurements"}
+    assert names == {
+        "config.yaml",
+        "manifest.json",
+        "history.jsonl",
+        "weights.safetensors",
+        "checkpoint.safetensors",
+        "measurements",
+    }
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["status"] == "finished"
     assert manifest["data"]["train"] == 9900
@@ -116,7 +124,9 @@ def test_measuring_again_does_nothing_and_training_again_neither(results, config
 def test_explain_draws_a_picture(results, tmp_path):
     image = tmp_path / "shirt.png"
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)).save(image)
-    done = pellucid("explain", results / "runs" / "G", image, "--out", tmp_path / "maps", "--attribution", "smooth-grad")
+    done = pellucid(
+        "explain", results / "runs" / "G", image, "--out", tmp_path / "maps", "--attribution", "smooth-grad"
+    )
     assert done.returncode == 0, done.stderr
     (picture,) = (tmp_path / "maps").iterdir()
     assert Image.open(picture).size[0] > 300

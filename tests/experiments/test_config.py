@@ -47,7 +47,8 @@ def test_what_is_wrong_gets_one_sentence(tmp_path, override, message):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("a: [", "not valid YAML"), ("- 1", "must hold keys and values"), ("\x00", "not valid YAML")]
+    ("content", "message"),
+    [("a: [", "not valid YAML"), ("- 1", "must hold keys and values"), ("\x00", "not valid YAML")],
 )
 def test_a_damaged_file_is_named(tmp_path, content, message):
     path = tmp_path / "c.yaml"

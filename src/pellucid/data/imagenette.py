@@ -29,7 +29,7 @@ def imagenette(
     root: Path | None = None,
     split: Split = "train",
     *,
-    size: Literal["160", "320", "full"] = "160",
+    size: Literal["160", "320", "full", 160, 320] = "160",
     image_size: Count = 128,
 ) -> Dataset:
     """Imagenette: about 9,500 training and 3,900 test photographs (its folder ``val``) in 10 classes, RGB.
@@ -51,13 +51,14 @@ def imagenette(
         If there is no such copy, or with the path of what is wrong in it.
     """
     check_split(split)
-    if size not in TORCHVISION_FOLDERS:
-        raise unknown_name("size of Imagenette", size, TORCHVISION_FOLDERS)
+    copy = str(size)  # unquoted numbers in YAML are integers
+    if copy not in TORCHVISION_FOLDERS:
+        raise unknown_name("size of Imagenette", copy, TORCHVISION_FOLDERS)
     base = find_root(root)
-    found = _find(base, size) if base else None
+    found = _find(base, copy) if base else None
     if found is None:
-        needed = f"{TORCHVISION_FOLDERS[size]}/train/<class>/… and …/val/<class>/…"
-        raise not_found(f"Imagenette of size {size}", needed, base)
+        needed = f"{TORCHVISION_FOLDERS[copy]}/train/<class>/… and …/val/<class>/…"
+        raise not_found(f"Imagenette of size {copy}", needed, base)
     # The published code resizes test images to a square, which distorts them (definitions D-T15); we keep the aspect
     # ratio and crop. A few images of ImageNet are grey; they become RGB.
     dataset = load_tree(found, split, name="imagenette", image_size=image_size, channels="rgb")

@@ -15,7 +15,7 @@ RECIPE: dict[str, Any] = {
         "batch_size": 128,
         "optimizer": {"name": "adam", "lr": 3e-3},
         "schedule": "one_cycle",
-        "robust_validation": {"eps": 0.1, "steps": 10, "images": 256},
+        "robust_validation": {"eps": 0.1, "steps": 10, "images": 500},
         "choose": "auto",
     },
 }

@@ -99,4 +99,4 @@ def _in_space(model: nn.Module, x: Image, space: str) -> tuple[nn.Module, Image,
     if not hasattr(model, "normalise") or not hasattr(model, "network"):
         raise BadInput("quirks.space 'normalised' needs a model made by pellucid.models.normalised.normalised")
     normalise, network = model.normalise, model.network
-    return network, normalise(x), (normalise.mean, normalise.std)  # type: ignore[operator,union-attr,return-value]
+    return network, normalise(x), (normalise.mean, normalise.std)  # type: ignore[operator,return-value]

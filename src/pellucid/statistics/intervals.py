@@ -184,7 +184,7 @@ def _counts(n: int, resamples: int, seed: int) -> Counts:
 def _known(table: Floats) -> npt.NDArray[np.bool_]:
     """Which images have at least one number."""
     known = ~np.isnan(table)
-    return known if table.ndim == 1 else known.any(axis=1)
+    return np.asarray(known if table.ndim == 1 else known.any(axis=1), dtype=np.bool_)
 
 
 def _mean(values: Floats, counts: Counts) -> Floats:
@@ -206,15 +206,16 @@ def _median(values: Floats, counts: Counts) -> Floats:
     if values.ndim != 1:
         raise BadInput("the median takes one number an image; take the mean of levels instead")
     order = np.argsort(values, kind="stable")[: int((~np.isnan(values)).sum())]  # NaN sorts last
-    ranked = values[order]
-    medians = np.full(len(counts), np.nan)
-    for index, row in enumerate(counts):
-        reached = np.cumsum(row[order])
-        size = int(reached[-1])
-        if size:
-            lower, upper = np.searchsorted(reached, [(size - 1) // 2, size // 2], side="right")
-            medians[index] = (ranked[lower] + ranked[upper]) / 2
-    return medians
+    ranked = np.append(values[order], np.nan)  # NaN for a resample without any defined image
+    rows = max(1, _CHUNK // max(1, len(order)))
+    parts = []
+    for start in range(0, len(counts), rows):
+        reached = np.cumsum(counts[start : start + rows][:, order], axis=1, dtype=np.int32)
+        size = reached[:, -1:]
+        lower = (reached <= (size - 1) // 2).sum(axis=1)
+        upper = (reached <= size // 2).sum(axis=1)
+        parts.append((ranked[lower] + ranked[upper]) / 2)
+    return np.concatenate(parts)
 
 
 def _log10(numbers: Floats) -> Floats:

@@ -1,0 +1,13 @@
+"""Attributions: what each input entry contributes to a logit.
+
+Every function is ``f(model, x, target, *, …, create_graph=False) -> Attribution [B, C, H, W]``, signed, and is marked
+with how its saliency map is made (:mod:`pellucid.attributions.reduction`). A new one is one file and one line here.
+"""
+
+from pellucid.attributions.captum import captum_attribution
+from pellucid.attributions.gradient import gradient
+from pellucid.attributions.input_x_gradient import input_x_gradient
+from pellucid.attributions.integrated_gradients import integrated_gradients
+from pellucid.attributions.smooth_grad import smooth_grad
+
+__all__ = ["captum_attribution", "gradient", "input_x_gradient", "integrated_gradients", "smooth_grad"]

@@ -1,0 +1,110 @@
+"""Conjugate gradients for ROAD's imputation: all systems of a batch at once, none aware of the others."""
+
+import torch
+from torch import Tensor
+
+from pellucid.errors import BadInput
+from pellucid.metrics.faithfulness.multigrid import Blur, Multigrid
+
+MOST_ITERATIONS = 40
+"""6 to 9 are usual. A system that has not converged by then is reported as unsolved."""
+
+
+class Solver:
+    """Solves A v = W x_kept for up to `lanes` masks of one image size; see :mod:`multigrid` for A and the layout.
+
+    The residual that the iteration carries along gathers rounding errors, so the residual that counts is measured anew
+    on the result, in float64.
+    """
+
+    def __init__(self, height: int, width: int, lanes: int, dtype: torch.dtype, device: torch.device) -> None:
+        self.values = torch.zeros(height, width, lanes, dtype=dtype, device=device)
+        self.direction, self.image = torch.zeros_like(self.values), torch.zeros_like(self.values)
+        self.precondition = Multigrid(self.values)
+        self.operator = self.precondition.fine
+        self.blur_values = self.operator.blur(self.values)
+        self.blur_direction = self.operator.blur(self.direction)
+        self.exact, pair, half, out = (torch.zeros_like(self.values, dtype=torch.float64) for _ in range(4))
+        self.blur_exact = Blur(self.exact, pair, half, out)
+        self.degree = self.operator.degree.double() + 4
+
+    def load(self, removed: Tensor) -> None:
+        """Take masks [n, H, W] (bool), n at most `lanes`; lanes left over stay empty."""
+        _fill(self.values, removed)
+        self.kept = self.values.shape[0] * self.values.shape[1] - self.values.sum(0).sum(0)
+        self.precondition.load(self.values)
+
+    def solve(self, images: Tensor, tolerance: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Impute one channel [n, H, W] of the images, which must be 0 at the removed pixels of the masks loaded.
+
+        Returns
+        -------
+        tuple
+            The images [n, H, W] (a view, overwritten by the next call); the largest residual of each, measured in
+            float64 [n]; whether no pixel is estimated to be off by more than `tolerance` times the image's scale,
+            and no residual belies that [n].
+        """
+        values, operator = self.values, self.operator
+        _fill(values, images)
+        size = lanes_max(torch.abs(values, out=operator.left))
+        if not size.isfinite().all():
+            raise BadInput("images to impute must be finite; a kept pixel is NaN or infinite")
+        scale = torch.ldexp(
+            torch.ones_like(size), torch.frexp(size).exponent
+        )  # a power of 2, so that it rounds nothing
+        values.div_(scale).addcmul_(operator.removed, values.sum(0).sum(0) / self.kept)
+        operator.times(values, self.blur_values, out=operator.residual).neg_()
+        running = self._iterate(tolerance)
+        defect = lanes_max(self._defect().abs_()) / 12
+        solved = ~running & (defect <= 2 * tolerance)  # an error below e leaves a residual below 2e
+        n = len(images)
+        imputed = values.mul_(scale).flatten(0, 1).t()[:n].unflatten(1, images.shape[1:])
+        return imputed, (defect * scale)[:n], solved[:n]
+
+    def _defect(self) -> Tensor:
+        """W v − s v at the removed pixels (in twelfths), in float64."""
+        self.exact.copy_(self.values)
+        return self.blur_exact().addcmul_(self.exact, self.degree, value=-1).mul_(self.operator.removed)
+
+    def _iterate(self, target: float) -> Tensor:
+        """Reduce the residual that lies in the operator's buffer until no pixel is estimated to be off by `target`.
+
+        The preconditioned residual estimates the error itself, pixel by pixel, within a factor of 2. A lane that has
+        come close enough takes it as its last step and is frozen. Returns the lanes that are still running.
+        """
+        operator, values, direction = self.operator, self.values, self.direction.zero_()
+        tiny = torch.finfo(values.dtype).tiny
+        running = torch.ones(values.shape[2], dtype=torch.bool, device=values.device)
+        previous = torch.ones_like(values[0, 0])
+        for _ in range(MOST_ITERATIONS):
+            correction = self.precondition()
+            error = lanes_max(torch.abs(correction, out=operator.left))
+            arrived = running & (error <= target)
+            running = running & ~arrived
+            values.addcmul_(correction, arrived.to(values.dtype))
+            if not running.any():
+                break
+            product = self._dot(operator.residual, correction)
+            torch.addcmul(correction, direction, product / previous, out=direction)
+            operator.times(direction, self.blur_direction, out=self.image)
+            step = product / self._dot(direction, self.image).clamp_min(tiny) * running
+            values.addcmul_(direction, step)
+            operator.residual.addcmul_(self.image, step, value=-1)
+            previous = product.clamp_min(tiny)
+        return running
+
+    def _dot(self, a: Tensor, b: Tensor) -> Tensor:
+        """Scalar product of each lane [S]."""
+        return torch.mul(a, b, out=self.operator.left).sum(0).sum(0)
+
+
+def lanes_max(field: Tensor) -> Tensor:
+    """Largest entry of each lane [S]; by rows first, which keeps the reduction in long vectors."""
+    return field.amax(0).amax(0)
+
+
+def _fill(field: Tensor, images: Tensor) -> None:
+    """Write images [n, H, W] into the first n lanes of a field [H, W, S] and zero into the others."""
+    lanes = field.view(-1, field.shape[2])
+    lanes[:, : len(images)] = images.flatten(1).t()
+    lanes[:, len(images) :] = 0

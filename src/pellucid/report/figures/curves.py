@@ -1,0 +1,163 @@
+"""Curves: similarity against noise, accuracy against removed pixels, training."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from pellucid.report import measures
+from pellucid.report.contents import attribution_names
+from pellucid.report.figures.style import INK, Picture, legend, look, new_figure, picture, series
+from pellucid.report.reading import Floats
+from pellucid.report.runs import Run
+from pellucid.report.words import attribution_name
+from pellucid.statistics import Estimate, bootstrap, wilson
+
+
+def similarity_curves(runs: Sequence[Run]) -> Picture | None:
+    """SSIM between the maps of clean and noisy images, per noise level; clean above, legacy below."""
+    kinds = [(key, label) for key, label in (("ssim", "clean"), ("ssim_legacy", "legacy")) if _has(runs, key)]
+    names = [name for name in attribution_names(runs) if _has(runs, "ssim", name) or _has(runs, "ssim_legacy", name)]
+    if not kinds or not names:
+        return None
+    with look("ssim-against-noise"):
+        figure = new_figure(0.5 + 2.1 * len(kinds))
+        panels = figure.subplots(len(kinds), len(names), sharex=True, sharey=True, squeeze=False)
+        styles = series(runs)
+        for line, (key, label) in zip(panels, kinds, strict=True):
+            for axes, name in zip(line, names, strict=True):
+                for run, style in zip(runs, styles, strict=True):
+                    values = _values(run, name, key)
+                    if values is not None:
+                        bands = [bootstrap(values[:, place]) for place in range(values.shape[1])]
+                        _band(axes, measures.noise_levels(run), bands, style)
+                axes.set_title(f"{attribution_name(name)}, {label}")
+            line[0].set_ylabel("SSIM to the map\nof the clean image")
+        for axes in panels[-1]:
+            axes.set_xlabel("noise σ (pixel units)")
+            axes.xaxis.get_major_locator().set_params(nbins=5)
+        legend(figure, styles)
+        return picture(
+            figure,
+            name="ssim-against-noise",
+            title="Stability: SSIM against noise",
+            caption=(
+                "SSIM between the map of an image and the map of the same image with Gaussian noise, higher = more "
+                "stable; bands: 95 % bootstrap interval over images that keep their prediction. Clean: each map is "
+                "divided by its own maximum first. Legacy: raw maps, as published; there a model with smaller "
+                "gradients scores higher whatever its maps look like."
+            ),
+            alt=f"Line chart of SSIM against noise level for {', '.join(run.name for run in runs)}.",
+        )
+
+
+def road_curves(runs: Sequence[Run]) -> Picture | None:
+    """Accuracy while the most relevant pixels are removed, with the random-map control."""
+    names = [name for name in attribution_names(runs) if _has(runs, "road", name)]
+    if not names:
+        return None
+    with look("road"):
+        figure = new_figure(2.9)
+        panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+        styles = series(runs)
+        for axes, name in zip(panels, names, strict=True):
+            for run, style in zip(runs, styles, strict=True):
+                _road(axes, run, name, style)
+            axes.set(title=attribution_name(name), xlabel="pixels removed, most relevant first (%)", ylim=(-2, 102))
+        panels[0].set_ylabel("still classified correctly (%)")
+        control = Line2D([], [], color=INK, linestyle=":", linewidth=1, label="random map (control)")
+        legend(figure, styles, [control] if _has(runs, "road_random") else [])
+        return picture(
+            figure,
+            name="road",
+            title="Faithfulness: ROAD curves",
+            caption=(
+                "Share of images still classified correctly after the most relevant pixels were removed and imputed "
+                "(ROAD, noisy linear imputation). The lower the curve, the more faithful the map. Dotted, in the "
+                "model's colour: the same for a random map; only the gap between the two is the map's merit. Bands: "
+                "95 % Wilson intervals."
+            ),
+            alt=f"Line chart of accuracy against removed pixels for {', '.join(run.name for run in runs)}.",
+        )
+
+
+def training_curves(runs: Sequence[Run]) -> Picture | None:
+    """Loss, and clean and robust validation accuracy, by epoch; a ring marks the epoch that was kept."""
+    wanted = [
+        ("loss", "training loss", 1),
+        ("clean_accuracy", "validation accuracy (%)", 100),
+        ("robust_accuracy", "robust validation accuracy (%)", 100),
+    ]
+    shown = [entry for entry in wanted if any(_history(run, entry[0])[1] for run in runs)]
+    if not shown:
+        return None
+    with look("training"):
+        figure = new_figure(2.4)
+        panels = figure.subplots(1, len(shown), squeeze=False)[0]
+        styles = series(runs)
+        for axes, (key, label, factor) in zip(panels, shown, strict=True):
+            for run, style in zip(runs, styles, strict=True):
+                _epochs(axes, run, key, factor=factor, style=style)
+            axes.set(xlabel="epoch", title=label)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            if factor == 100:
+                axes.set_ylim(-2, 102)
+        legend(figure, styles)
+        return picture(
+            figure,
+            name="training",
+            title="Training",
+            caption=(
+                "Training loss and validation accuracies by epoch. The loss of an adversarial run is that on attacked "
+                "images, so losses of different objectives are not comparable. A ring marks the epoch whose weights "
+                "were kept."
+            ),
+            alt=f"Line charts of the training of {', '.join(run.name for run in runs)}.",
+        )
+
+
+def _values(run: Run, name: str, key: str) -> Floats | None:
+    measured = run.attributions.get(name)
+    return None if measured is None else measured.values.get(key)
+
+
+def _has(runs: Sequence[Run], key: str, name: str | None = None) -> bool:
+    names = attribution_names(runs) if name is None else [name]
+    return any(_values(run, one, key) is not None for run in runs for one in names)
+
+
+def _band(axes: Axes, x: Sequence[float], estimates: Sequence[Estimate], style: dict[str, Any]) -> None:
+    axes.plot(x, [one.value for one in estimates], **style)
+    ends = [one.low for one in estimates], [one.high for one in estimates]
+    axes.fill_between(x, *ends, color=style["color"], alpha=0.18, linewidth=0)
+
+
+def _road(axes: Axes, run: Run, name: str, style: dict[str, Any]) -> None:
+    removed, kept, random = measures.removal_levels(run), _values(run, name, "road"), _values(run, name, "road_random")
+    if kept is not None:
+        _band(axes, removed, [_percent(kept[:, place]) for place in range(kept.shape[1])], style | {"markersize": 2.5})
+    if random is not None:
+        axes.plot(removed, 100 * random.mean(axis=0), color=style["color"], linestyle=":", linewidth=1)
+
+
+def _percent(flags: Floats) -> Estimate:
+    known = flags[~np.isnan(flags)]
+    share = wilson(int(known.sum()), len(known))
+    return Estimate(100 * share.value, 100 * share.low, 100 * share.high, share.n)
+
+
+def _history(run: Run, key: str) -> tuple[list[float], list[float]]:
+    rows = [(row["epoch"], row[key]) for row in run.history if row.get(key) is not None and "epoch" in row]
+    return [float(epoch) for epoch, _ in rows], [float(value) for _, value in rows]
+
+
+def _epochs(axes: Axes, run: Run, key: str, *, factor: float, style: dict[str, Any]) -> None:
+    epochs, values = _history(run, key)
+    axes.plot(epochs, [factor * value for value in values], **style | {"markersize": 2.5})
+    kept = run.manifest["weights"].get("epoch")
+    for epoch, value in zip(epochs, values, strict=True):
+        if epoch == kept:
+            ring: dict[str, Any] = {"markersize": 7, "fillstyle": "none", "marker": "o", "markeredgewidth": 1.1}
+            axes.plot([epoch], [factor * value], color=style["color"], **ring)

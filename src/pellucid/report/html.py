@@ -1,0 +1,70 @@
+"""The report as one offline HTML file."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from markupsafe import Markup
+
+from pellucid.report import figures
+from pellucid.report.facts import config_differences, measurement_facts, provenance_facts
+from pellucid.report.figures.style import embedded
+from pellucid.report.relations import Relation, relations, settings
+from pellucid.report.results import ResultTable
+from pellucid.report.runs import Run
+from pellucid.report.summary import headline, tally, warnings
+from pellucid.report.tables import to_html
+from pellucid.report.templating import render
+
+MARKS = {"holds": "✓", "does not hold": "✗", "within noise": "≈", "not testable here": "–"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Runs that may be compared with each other, what they say in words, and the relations judged on them."""
+
+    name: str
+    data: str
+    headline: list[str]
+    warnings: list[str]
+    relations: list[tuple[Relation, list[Relation]]]
+    tally: str
+    caveats: list[str]
+
+
+def to_page(
+    runs: Sequence[Run],
+    *,
+    clean: ResultTable,
+    legacy: ResultTable | None,
+    pictures: Sequence[figures.Picture],
+    files: Sequence[Path],
+) -> str:
+    """The whole page. `files` are the tables and figures beside it, relative to it."""
+    return render(
+        "report.html.jinja",
+        runs=runs,
+        settings=[_setting(name, members) for name, members in settings(runs)],
+        clean_main=to_html(clean, [row for row in clean.rows if not row.detail]),
+        clean_all=to_html(clean),
+        clean=clean,
+        legacy=legacy,
+        legacy_all=None if legacy is None else to_html(legacy),
+        pictures={picture.name: picture for picture in pictures},
+        svg={picture.name: Markup(embedded(picture)) for picture in pictures},  # made here, its texts are outlines
+        measurement=measurement_facts(runs),
+        provenance=provenance_facts(runs),
+        differences=config_differences(runs),
+        marks=MARKS,
+        files=[str(path) for path in files],
+    )
+
+
+def _setting(name: str, runs: Sequence[Run]) -> Setting:
+    found = relations(runs)
+    firsts = {relation.key: relation for relation in reversed(found)}
+    grouped = [
+        (firsts[key], [one for one in found if one.key == key]) for key in dict.fromkeys(one.key for one in found)
+    ]
+    caveats = list(dict.fromkeys(one.caveat for one in found if one.caveat))
+    return Setting(name, runs[0].setting[0], headline(runs), warnings(runs), grouped, tally(found), caveats)

@@ -1,0 +1,73 @@
+"""Rows without an interval: what was dropped, what was degenerate, and what the training cost."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from pellucid.report.reading import Floats, lookup
+from pellucid.report.results import Cell, Row
+from pellucid.report.runs import Run
+from pellucid.report.words import attribution_name
+
+
+def ledger_rows(runs: Sequence[Run], attribution: str) -> list[Row]:
+    """Draws that were dropped because they changed the prediction, and maps that are zero everywhere."""
+    group = attribution_name(attribution)
+    share = Row("", group, "", (), unit="%", aggregate="share of draws", decimals=1, detail=True)
+    rows = [
+        _filled(
+            replace(share, key="ssim_dropped", label="SSIM draws dropped"),
+            runs,
+            lambda run: _undefined_share(_values(run, attribution, "ssim")),
+        )
+    ]
+    for key, label in (("ros_norm", "ROS-norm"), ("ros_quantus", "ROS-quantus")):
+        shape = replace(share, key=f"{key}_dropped", label=f"{label} draws dropped")
+        rows.append(_filled(shape, runs, partial(_draws_lost, attribution=attribution, key=key)))
+    zero = Row("zero_maps", group, "Maps that are zero everywhere", (), aggregate="count", decimals=0, detail=True)
+    rows.append(_filled(zero, runs, lambda run: _total(_values(run, attribution, "zero_map"))))
+    return [row for row in rows if any(row.cells)]
+
+
+def cost_rows(runs: Sequence[Run]) -> list[Row]:
+    """Parameters, time, passes, speed and memory, as the training wrote them down."""
+    wanted = [
+        ("parameters", "Parameters", "", "model.parameters", 0),
+        ("seconds", "Training time", "s", "cost.seconds", None),
+        ("passes", "Passes per training image", "", "cost.passes_per_image", 1),
+        ("images_per_second", "Training speed", "images/s", "cost.images_per_second", None),
+        ("memory", "Peak memory", "MB", "cost.peak_memory_mb", None),
+    ]
+    rows = []
+    for key, label, unit, source, decimals in wanted:
+        found = [lookup(run.manifest, source) for run in runs]
+        cells = tuple(Cell(float(value)) if isinstance(value, int | float) else None for value in found)
+        rows.append(Row(key, "Cost", label, cells, unit=unit, aggregate="one run", decimals=decimals))
+    return [row for row in rows if any(row.cells)]
+
+
+def _filled(shape: Row, runs: Sequence[Run], compute: Callable[[Run], Cell | None]) -> Row:
+    return replace(shape, cells=tuple(compute(run) for run in runs))
+
+
+def _values(run: Run, attribution: str, key: str) -> Floats | None:
+    measured = run.attributions.get(attribution)
+    return None if measured is None else measured.values.get(key)
+
+
+def _undefined_share(table: Floats | None) -> Cell | None:
+    return None if table is None else Cell(100 * float(np.isnan(table).mean()), n=table.size)
+
+
+def _draws_lost(run: Run, attribution: str, key: str) -> Cell | None:
+    valid, drawn = _values(run, attribution, f"{key}_valid_draws"), lookup(run.measurement, f"ros_draws.{key}")
+    if valid is None or not isinstance(drawn, int) or drawn < 1:
+        return None
+    draws = drawn * len(valid)
+    return Cell(100 * (1 - float(np.nansum(valid)) / draws), n=draws)
+
+
+def _total(flags: Floats | None) -> Cell | None:
+    return None if flags is None else Cell(float(np.nansum(flags)), n=len(flags))

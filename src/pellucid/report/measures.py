@@ -1,0 +1,202 @@
+"""What is measured on images: one `Measure` a number, used alike by tables, relations and figures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pellucid.report.reading import Floats, Ids
+from pellucid.report.runs import Run
+from pellucid.statistics import Estimate, bootstrap, paired_difference, wilson
+
+Direction = Literal["↑", "↓", ""]
+Sample = tuple[Ids, Floats]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A per-image number and how it is averaged.
+
+    Attributes
+    ----------
+    key, label
+        The name in files, and in print.
+    sample
+        run -> (ids [n], values [n] or [n, levels]), or None where the run was not measured so.
+    statistic
+        A statistic of :func:`pellucid.statistics.bootstrap`, or "share" for 0/1 values (Wilson interval).
+    direction
+        "↑" higher is better, "↓" lower is better, "" neither.
+    unit
+        "%" (values are shares, shown times 100) or "".
+    decimals
+        Digits after the point; None for three significant digits.
+    undefined
+        Why an image can have no value.
+    """
+
+    key: str
+    label: str
+    sample: Callable[[Run], Sample | None]
+    statistic: str = "mean"
+    direction: Direction = ""
+    unit: str = ""
+    decimals: int | None = 3
+    undefined: str = ""
+    aggregate: str = "mean over images"
+
+    @property
+    def factor(self) -> float:
+        """What a stored value is multiplied with to be shown in `unit`."""
+        return 100.0 if self.unit == "%" else 1.0
+
+
+def estimate(measure: Measure, run: Run) -> Estimate | None:
+    """The aggregate of one run with its interval, in stored units; None if it was not measured."""
+    sample = measure.sample(run)
+    if sample is None:
+        return None
+    values = sample[1]
+    if measure.statistic != "share":
+        return bootstrap(values, statistic=measure.statistic)
+    known = values[~np.isnan(values)]
+    share = wilson(int(known.sum()), len(known))
+    return Estimate(share.value, share.low, share.high, share.n, len(values) - len(known))
+
+
+def difference(measure: Measure, first: Run, second: Run) -> Estimate | None:
+    """aggregate(first) - aggregate(second) on the images that both share; None if they share none."""
+    one, two = measure.sample(first), measure.sample(second)
+    if one is None or two is None :
+        return None
+    if one[1].shape[1:] != two[1].shape[1:]:
+        return None
+    _, left, right = np.intersect1d(one[0], two[0], assume_unique=True, return_indices=True)
+    if len(left) == 0:
+        return None
+    statistic = "mean" if measure.statistic == "share" else measure.statistic
+    return paired_difference(one[1][left], two[1][right], statistic=statistic)
+
+
+# --- accuracy ---------------------------------------------------------------------------------------------------------
+
+
+def natural_accuracy() -> Measure:
+    """Share of test images classified correctly."""
+    return _accuracy("natural_accuracy", "Natural accuracy", "correct", "")
+
+
+def robust_accuracy() -> Measure:
+    """Share of test images classified correctly before and after the attack (all restarts)."""
+    return _accuracy("robust_accuracy", "Robust accuracy (PGD)", "robust", "not attacked")
+
+
+def _accuracy(key: str, label: str, column: str, undefined: str) -> Measure:
+    def sample(run: Run) -> Sample | None:
+        values = run.accuracy.values.get(column)
+        return None if values is None else (run.accuracy.ids, values)
+
+    return Measure(key, label, sample, "share", "↑", "%", 1, undefined, "share of test images")
+
+
+# --- per attribution --------------------------------------------------------------------------------------------------
+
+_AGGREGATES = {
+    "mean": "mean over images",
+    "median": "median over images",
+    "log10_mean": "log10 of the mean over images",
+    "log10_median": "log10 of the median over images",
+}
+
+
+def column(
+    attribution: str,
+    key: str,
+    label: str,
+    *,
+    statistic: str = "mean",
+    direction: Direction = "",
+    decimals: int | None = 3,
+    undefined: str = "",
+) -> Measure:
+    """A column of `<attribution>.jsonl`, aggregated over images."""
+
+    def sample(run: Run) -> Sample | None:
+        measured = run.attributions.get(attribution)
+        if measured is None or key not in measured.values:
+            return None
+        return measured.ids, measured.values[key]
+
+    name = f"{key}_{statistic}" if statistic.startswith("log10") else key
+    return Measure(name, label, sample, statistic, direction, "", decimals, undefined, _AGGREGATES[statistic])
+
+
+SIMILARITY_UNDEFINED = "the noise changed the prediction, or the map is zero"
+
+
+def levels_mean(attribution: str, key: str, label: str) -> Measure:
+    """The mean over noise levels of the mean over images: `ssim`, `spearman`, `cosine`, `ssim_legacy`."""
+    inner = column(attribution, key, label, direction="↑", undefined=SIMILARITY_UNDEFINED + " at every level")
+    return Measure(
+        f"{key}_levels", label, inner.sample, "mean", "↑", "", 3, inner.undefined, "mean over levels of the image mean"
+    )
+
+
+def level(attribution: str, key: str, label: str, noise: float) -> Measure:
+    """The mean over images at one noise level (σ in pixel units)."""
+    inner = column(attribution, key, label)
+
+    def sample(run: Run) -> Sample | None:
+        found, index = inner.sample(run), noise_index(run, noise)
+        return None if found is None or index is None else (found[0], found[1][:, index])
+
+    return Measure(f"{key}_at_{noise:g}", label, sample, "mean", "↑", "", 3, SIMILARITY_UNDEFINED)
+
+
+def noise_levels(run: Run) -> list[float]:
+    """The noise levels of the run's similarity measurements, in pixel units."""
+    return [float(noise) for noise in run.measurement.get("ssim_noise") or []]
+
+
+def noise_index(run: Run, noise: float) -> int | None:
+    """Which column holds a noise level, None if the run has no such level."""
+    matches = [index for index, other in enumerate(noise_levels(run)) if np.isclose(other, noise)]
+    return matches[0] if matches else None
+
+
+def removal_levels(run: Run) -> list[float]:
+    """The percentages of pixels that ROAD removed."""
+    return [float(percent) for percent in run.measurement.get("road_percentages") or []]
+
+
+def aopc(attribution: str, *, kind: Literal["clean", "legacy", "random", "gain"] = "clean") -> Measure:
+    """ROAD-AOPC under removal of the most relevant pixels first; higher = more faithful (definitions §4.4).
+
+    `clean`: (1/L)·Σ(1 - a_k), measured against the accuracy with nothing removed, 1 by selection. `legacy`:
+    Σ(a_1 - a_k)/(L + 1), measured against the accuracy at the first level, as published. `random`: `clean` for pixels
+    in random order. `gain`: `clean` minus `random` for the same model.
+    """
+    labels = {
+        "clean": "ROAD-AOPC",
+        "legacy": "ROAD-AOPC, published form",
+        "random": "ROAD-AOPC of a random map (control)",
+        "gain": "ROAD-AOPC above the random map",
+    }
+
+    def sample(run: Run) -> Sample | None:
+        measured = run.attributions.get(attribution)
+        if measured is None:
+            return None
+        kept = measured.values.get("road_random" if kind == "random" else "road")
+        random = measured.values.get("road_random")
+        if kept is None or (kind == "gain" and random is None):
+            return None
+        if kind == "legacy":
+            return measured.ids, (kept[:, :1] - kept).sum(axis=1) / (kept.shape[1] + 1)
+        if kind == "gain" and random is not None:
+            return measured.ids, (random - kept).mean(axis=1)
+        return measured.ids, 1 - kept.mean(axis=1)
+
+    direction: Direction = "" if kind == "random" else "↑"
+    return Measure(f"aopc_{kind}", labels[kind], sample, "mean", direction)

@@ -1,0 +1,127 @@
+"""The report's first lines: what the numbers say, in words that claim nothing beyond them."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from pellucid.report import measures
+from pellucid.report.contents import attribution_names, trade_off_measures
+from pellucid.report.measures import Measure
+from pellucid.report.relations import Relation
+from pellucid.report.results import ranked
+from pellucid.report.runs import Run
+from pellucid.report.verdicts import Verdict
+from pellucid.report.words import attribution_name, count, interval, listing, number, shortened
+
+NARROW = "\N{NO-BREAK SPACE}"
+DROPPED_WARNING = 0.1
+"""Above this share of dropped draws a warning is printed: the survivors may not be like the dropped."""
+
+
+def headline(runs: Sequence[Run]) -> list[str]:
+    """A sentence for each number of the trade-off: who is first, and whether the data tell it from the second."""
+    return [text for measure in trade_off_measures(runs) for text in _sentence(runs, measure)]
+
+
+def _sentence(runs: Sequence[Run], measure: Measure) -> Iterator[str]:
+    estimates = [measures.estimate(measure, run) for run in runs]
+    values = [np.nan if found is None else measure.factor * found.value for found in estimates]
+    order = ranked(measure, values)
+    if not order:
+        return
+    unit = f"{NARROW}{measure.unit}" if measure.unit else ""
+    spelled = [f"{runs[place].name} ({number(values[place], measure.decimals)}{unit})" for place in order]
+    if len(order) == 1:
+        yield f"{measure.label}: {spelled[0]}."
+        return
+    best = "highest" if measure.direction == "↑" else "lowest, which is best,"
+    first, second = runs[order[0]], runs[order[1]]
+    others = listing(shortened(spelled[1:]))
+    yield f"{measure.label} is {best} for {spelled[0]}; then {others}. {_gap(measure, first, second)}"
+
+
+def _gap(measure: Measure, first: Run, second: Run) -> str:
+    found = measures.difference(measure, first, second)
+    if found is None or np.isnan(found.low):
+        return f"{first.name} and {second.name} share no test images, so the gap is not tested."
+    value, low, high = (measure.factor * one for one in (found.value, found.low, found.high))
+    unit = " points" if measure.unit == "%" else ""
+    size = f"{number(value, measure.decimals, signed=True)}{unit} {interval(low, high, measure.decimals, signed=True)}"
+    clear = found.low > 0 if measure.direction == "↑" else found.high < 0
+    names = f"{first.name}{NARROW}−{NARROW}{second.name}"
+    return f"{names} = {size}: {'more than' if clear else 'within'} the noise over images."
+
+
+def tally(found: Sequence[Relation]) -> str:
+    """How many of the published relations hold, do not hold, or cannot be told."""
+    kinds = Counter(relation.verdict for relation in found)
+    tested = len(found) - kinds["not testable here"]
+    parts = [f"{kinds[kind]} {text}" for kind, text in _TALLY.items() if kinds[kind]]
+    untested = sorted({one.key for one in found if one.verdict == "not testable here"}, key=lambda key: int(key[1:]))
+    more = f" Not testable with these runs, at least in part: {listing(untested)}." if untested else ""
+    return f"Published relations: {count(tested, 'check')} could be made; {listing(parts)}.{more}"
+
+
+_TALLY: dict[Verdict, str] = {"holds": "hold", "does not hold": "do not hold", "within noise": "are within noise"}
+
+
+def warnings(runs: Sequence[Run]) -> list[str]:
+    """What a reader must know before trusting a number: scale confounds, weak controls, many dropped draws."""
+    found: list[str] = []
+    for name in attribution_names(runs):
+        found += [*_scale_confound(runs, name), *_no_better_than_random(runs, name), *_survivors(runs, name)]
+    return found
+
+
+def _scale_confound(runs: Sequence[Run], name: str) -> Iterator[str]:
+    """Pairs that the legacy SSIM tells apart although the normalised SSIM does not, or the other way round."""
+    clean, legacy = (measures.levels_mean(name, key, "SSIM") for key in ("ssim", "ssim_legacy"))
+    pairs = []
+    for one, two in combinations(runs, 2):
+        seen, claimed = _sign(clean, one, two), _sign(legacy, one, two)
+        if seen is not None and claimed and seen != claimed:
+            high, low = (one, two) if claimed > 0 else (two, one)
+            pairs.append(f"{high.name} above {low.name}{'' if seen == 0 else ' (normalised: below)'}")
+    if pairs:
+        yield (
+            f"{attribution_name(name)}: the legacy SSIM puts {listing(shortened(pairs))}, which the normalised SSIM "
+            f"does not show. The legacy number depends on the size of the gradients; map scales: {_scales(runs, name)}."
+        )
+
+
+def _sign(measure: Measure, first: Run, second: Run) -> int | None:
+    """Which of two runs is clearly higher: 1, -1, or 0 within noise; None where that cannot be said."""
+    found = measures.difference(measure, first, second)
+    if found is None or np.isnan(found.low):
+        return None
+    return int(found.low > 0) - int(found.high < 0)
+
+
+def _scales(runs: Sequence[Run], name: str) -> str:
+    scale = measures.column(name, "scale", "map scale", statistic="median")
+    found = [(run.name, measures.estimate(scale, run)) for run in runs]
+    return listing(shortened([f"{who} {number(one.value, None)}" for who, one in found if one is not None]))
+
+
+def _no_better_than_random(runs: Sequence[Run], name: str) -> Iterator[str]:
+    for run in runs:
+        gain = measures.estimate(measures.aopc(name, kind="gain"), run)
+        if gain is not None and gain.low <= 0:
+            yield (
+                f"{attribution_name(name)} of {run.name}: ROAD-AOPC is not clearly above that of a random map "
+                f"({number(gain.value, signed=True)} {interval(gain.low, gain.high, signed=True)})."
+            )
+
+
+def _survivors(runs: Sequence[Run], name: str) -> Iterator[str]:
+    for run in runs:
+        measured = run.attributions.get(name)
+        table = None if measured is None else measured.values.get("ssim")
+        share = 0.0 if table is None else float(np.isnan(table).mean())
+        if share > DROPPED_WARNING:
+            yield (
+                f"{attribution_name(name)} of {run.name}: {number(100 * share, 0)} % of the noisy draws were dropped "
+                "from the SSIM; the numbers describe the images that survived."
+            )

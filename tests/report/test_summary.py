@@ -1,0 +1,84 @@
+import numpy as np
+from constructed import first, road, run, spread
+
+from pellucid.report import read_runs
+from pellucid.report.facts import config_differences, measurement_facts, provenance_facts
+from pellucid.report.relations import relations
+from pellucid.report.summary import headline, tally, warnings
+
+
+def test_summary_says_no_more_than_the_numbers():
+    def sentences(gap, sd):
+        return headline([run("N", gini=spread(0.5)), run("A", gini=spread(0.5 + gap, sd))])
+
+    clear = [text for text in sentences(0.1, 0.1) if text.startswith("Gini")]
+    assert clear == [
+        "Gini is highest for A (0.600); then N (0.500). "
+        "A\xa0−\xa0N = +0.100 [+0.081, +0.120]: more than the noise over images."
+    ]
+    (open_,) = [text for text in sentences(0.001, 0.1) if text.startswith("Gini")]
+    assert "within the noise over images" in open_
+    lone = headline([run("N", gini=spread(0.5), correct=first(500))])
+    assert lone == ["Natural accuracy: N (50.0\xa0%).", "Gini: N (0.500)."]
+
+
+def test_summary_does_not_compare_runs_that_share_no_images():
+    one, two = run("N", gini=spread(0.5)), run("A", gini=spread(0.9))
+    object.__setattr__(two.attributions["gradient"], "ids", np.arange(500, 600))
+    assert "share no test images" in next(text for text in headline([one, two]) if text.startswith("Gini"))
+
+
+def test_tally_counts_verdicts():
+    found = relations([run("N", gini=spread(0.5), correct=first(950)), run("A", gini=spread(0.6))])
+    text = tally(found)
+    assert text.startswith("Published relations: 1 check could be made; 1 hold.")
+    assert "R2, R3" in text
+
+
+def levels(*values):
+    return np.tile(np.array(values), (100, 1))
+
+
+def test_warns_where_the_legacy_ssim_follows_the_scale():
+    runs = [
+        run("N", ssim=levels(0.9, 0.9), ssim_legacy=levels(0.5, 0.5), scale=spread(10)),
+        run("A", ssim=levels(0.8, 0.8), ssim_legacy=levels(0.9, 0.9), scale=spread(0.1)),
+    ]
+    (text,) = warnings(runs)
+    assert "legacy SSIM puts A above N (normalised: below), which the normalised SSIM does not show" in text
+    assert "map scales: N 10.0 and A 0.100" in text
+    unseen = [runs[0], run("A", ssim=levels(0.9, 0.9), ssim_legacy=levels(0.9, 0.9))]
+    assert "puts A above N, which the normalised" in warnings(unseen)[0]
+    modest = [runs[0], run("A", ssim=levels(0.95, 0.95), ssim_legacy=levels(0.5, 0.5))]
+    assert warnings(modest) == []  # the legacy number claims nothing here
+    agreeing = [
+        run(r, ssim=levels(s, s), ssim_legacy=levels(s, s), scale=spread(1)) for r, s in (("N", 0.5), ("A", 0.6))
+    ]
+    assert warnings(agreeing) == []
+
+
+def test_warns_where_a_map_is_no_better_than_a_random_one():
+    good, bad = run("A", road=road(5), road_random=road(10)), run("N", road=road(10), road_random=road(10, 2))
+    (text,) = warnings([good, bad])
+    assert "of N: ROAD-AOPC is not clearly above that of a random map" in text
+
+
+def test_warns_where_many_draws_were_dropped():
+    holes = levels(0.5, 0.5)
+    holes[:30, 1] = np.nan
+    (text,) = warnings([run("N", ssim=holes)])
+    assert "15 % of the noisy draws were dropped" in text
+
+
+def test_facts_merge_what_agrees_and_show_what_differs(three_runs):
+    runs = read_runs(three_runs)
+    differences = {fact.label: fact.values for fact in config_differences(runs)}
+    assert differences["objective.name"] == ("natural", "adversarial", "adversarial")
+    assert differences["objective.eps"] == ("–", "0.1", "0.1")
+    assert differences["smoothing.filter"] == ("–", "–", "gaussian")
+    assert "smoothing" not in differences
+    assert not any(label.startswith(("training", "data", "seed")) for label in differences)
+    assert next(fact for fact in measurement_facts(runs) if fact.label == "Robust accuracy").common
+    hashes = next(fact for fact in provenance_facts(runs) if fact.label.startswith("Weights"))
+    assert not hashes.common
+    assert len(set(hashes.values)) == 3
