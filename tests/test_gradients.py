@@ -59,6 +59,12 @@ def test_odd_model_outputs_are_named(tiny_batch):
         input_gradient(nn.Identity(), tiny_batch[0], logit_of(tiny_batch[1]))
 
 
+def test_a_target_shorter_than_the_batch_is_refused(tiny_net, tiny_batch):
+    x, y = tiny_batch
+    with pytest.raises(BadInput, match=r"8 images need one score each; got a score of shape \(5,\)"):
+        input_gradient(tiny_net, x, logit_of(y[:5]))
+
+
 def test_it_is_the_only_autograd_grad_in_the_package():
     found = []
     for path in Path(pellucid.__file__).parent.rglob("*.py"):

@@ -55,3 +55,13 @@ def test_wrong_options_get_one_sentence(given, message):
     with pytest.raises(BadInput, match=message) as error:
         options(**given)
     assert "\n" not in str(error.value)
+
+
+def test_a_function_that_passes_options_on_gets_them():
+    def bridge(x, *, method: str, **options):
+        return method, options
+
+    found = options_of(bridge, {"method": "DeepLift", "n_steps": 3}, where="attribution 'bridge'")
+    assert found == {"method": "DeepLift", "n_steps": 3}
+    with pytest.raises(BadInput, match="unknown option"):
+        options_of(bridge, {"method": "a", "create_graph": True}, where="w", supplied={"create_graph"})

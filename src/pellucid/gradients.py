@@ -45,7 +45,10 @@ def input_gradient(
         logits = model(leaf)
         if not isinstance(logits, Tensor) or logits.ndim != 2:
             raise BadInput(f"the model must return logits [B, K] as one tensor; it returned {describe(logits)}")
-        (gradient,) = torch.autograd.grad(score(logits).sum(), leaf, create_graph=create_graph)
+        values = score(logits)
+        if values.shape != x.shape[:1]:  # a target shorter than the batch would leave the other images a zero gradient
+            raise BadInput(f"{len(x)} images need one score each; got a score of shape {tuple(values.shape)}")
+        (gradient,) = torch.autograd.grad(values.sum(), leaf, create_graph=create_graph)
     return (logits, gradient) if create_graph else (logits.detach(), gradient)
 
 

@@ -53,6 +53,8 @@ def options_of(
 ) -> dict[str, Any]:
     """Check `options` against the keyword-only parameters of `function` and fill in its defaults.
 
+    A function that takes ``**options`` gets the unknown ones as they are, and checks them itself.
+
     Parameters
     ----------
     where
@@ -66,20 +68,23 @@ def options_of(
         One sentence with the first unknown, missing or wrong option.
     """
     hints = get_type_hints(function, include_extras=True)
+    parameters = inspect.signature(function).parameters
     fields: dict[str, Any] = {}
-    for name, parameter in inspect.signature(function).parameters.items():
+    for name, parameter in parameters.items():
         if parameter.kind is parameter.KEYWORD_ONLY and name not in supplied:
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[name] = (hints.get(name, Any), default)
+    passes_on = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    further = {key: value for key, value in options.items() if key not in fields and key not in supplied}
     for key in options:
-        if key not in fields:
+        if key not in fields and not (passes_on and key in further):
             raise unknown_name(f"option of {where}", key, fields)
     model = create_model("Options", __config__=ConfigDict(arbitrary_types_allowed=True), **fields)
     try:
-        checked = model(**options)
+        checked = model(**{key: value for key, value in options.items() if key in fields})
     except ValidationError as error:
         raise BadInput(f"{where}: {first_problem(error)}") from error
-    return {name: getattr(checked, name) for name in fields}
+    return {name: getattr(checked, name) for name in fields} | further
 
 
 def first_problem(error: ValidationError) -> str:

@@ -13,6 +13,13 @@ from pellucid.models.wide_resnet import PreActivationBlock
 
 SHAPE = {"channels": 3, "classes": 10, "image_size": 32}
 SMALL = {"wide_resnet": {"depth": 10, "width": 1}}
+SMOOTHED = {  # maps after `smooth_after` at 32×32
+    "lenet": (6, 14, 14),
+    "small_cnn": (32, 16, 16),
+    "wide_resnet": (16, 32, 32),
+    "resnet18": (64, 32, 32),
+    "vgg16_bn": (64, 16, 16),
+}
 SMALLEST = {"lenet": 16, "small_cnn": 4, "wide_resnet": 4, "resnet18": 8, "vgg16_bn": 32}
 
 
@@ -100,11 +107,9 @@ class TestEveryNetwork:
         assert logits.isfinite().all()
         assert not torch.equal(logits[0], logits[1])
 
-    def test_is_smoothed_after_maps(self, name):
+    def test_is_smoothed_where_the_definitions_say(self, name):
         network = build(name)
-        ((_, channels, height, width),) = outputs(network, network.smooth_after)
-        assert channels > 1
-        assert height == width > 1
+        assert outputs(network, network.smooth_after) == [(1, *SMOOTHED[name])]
 
     def test_has_no_relu_in_place(self, name):
         activations = [module for module in build(name).modules() if isinstance(module, nn.ReLU)]
@@ -166,12 +171,18 @@ def test_wide_resnet_block_is_pre_activation_with_the_published_shortcut():
 
 def test_residual_networks_start_as_in_the_published_code():
     torch.manual_seed(0)
-    for network in (wide_resnet(**SHAPE, depth=10, width=4), resnet18(**SHAPE), resnet18(**{**SHAPE, "channels": 1})):
+    grey = {**SHAPE, "channels": 1}
+    networks = [wide_resnet(**SHAPE, depth=10, width=4), resnet18(**SHAPE), resnet18(**grey), vgg16_bn(**SHAPE)]
+    networks.append(vgg16_bn(**grey))
+    for network in networks:
         for module in network.modules():
             if isinstance(module, nn.Conv2d):
                 fan_out = module.out_channels * module.kernel_size[0] ** 2
                 assert module.weight.std().item() == pytest.approx((2 / fan_out) ** 0.5, rel=0.15)
-    assert not wide_resnet(**SHAPE, depth=10, width=1).fc.bias.any()
+                assert module.bias is None or not module.bias.any()
+    assert not networks[0].fc.bias.any()
+    assert networks[-1].classifier.weight.std().item() == pytest.approx(0.01, rel=0.1)
+    assert not networks[-1].classifier.bias.any()
 
 
 @pytest.mark.parametrize(("name", "option"), [("resnet18", "stem"), ("vgg16_bn", "head")])

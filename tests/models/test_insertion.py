@@ -152,6 +152,22 @@ def test_leaves_no_trace_in_the_model_it_was_given(training, after):
     assert torch.equal(torch.get_rng_state(), random_state)
 
 
+def test_the_probing_passes_move_no_statistics_and_draw_nothing():
+    """Neither in the model nor in the copy that is returned, with layers that learn and draw even while they look."""
+
+    class Drawing(nn.Module):
+        def forward(self, x):
+            return x + torch.rand_like(x)
+
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(), Drawing()).train()
+    before, random_state = traces(model), torch.get_rng_state()
+    smoothed = insert_smoothing(model, "0", example=IMAGES)
+    assert_untouched(model, before)
+    assert torch.equal(torch.get_rng_state(), random_state)
+    assert torch.equal(smoothed[1].running_mean, torch.zeros(4))
+    assert smoothed[1].num_batches_tracked == 0
+
+
 def test_leaves_no_trace_where_the_model_fails():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(5, 2)).train()
     before, state = traces(model), torch.get_rng_state()

@@ -103,3 +103,11 @@ def test_its_mix_starts_as_a_pytorch_convolution():
 def test_refuses_what_it_cannot_do(options, message):
     with pytest.raises(BadInput, match=message):
         SmoothBlock(3, **options)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "median"])
+def test_compiles_to_the_same_numbers(name):
+    block, x = SmoothBlock(2, name).double(), maps(1, 2, 5, 4).requires_grad_()
+    compiled = torch.compile(block, backend="aot_eager", fullgraph=True)
+    expected, got = (torch.autograd.grad(f(x).square().sum(), x)[0] for f in (block, compiled))
+    torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)

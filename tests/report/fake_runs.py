@@ -14,6 +14,7 @@ import yaml
 
 CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
 NOISE = [0.01, 0.03, 0.05, 0.07, 0.09, 0.1, 0.15, 0.2]
+ATTRIBUTIONS = ["gradient", "integrated_gradients"]
 REMOVED = list(range(1, 100, 5))
 
 # accuracy, robust accuracy, Gini, SSIM at no noise and its slope, ROS, how fast ROAD falls, map scale, seconds
@@ -107,7 +108,7 @@ def write_run(
     _json(folder / "measurement.json", _measurement(images, compared))
     _lines(folder / "accuracy.jsonl", _accuracy(numbers, rng))
     difficulty = np.random.default_rng(seed).normal(size=images)  # shared by the arms: images differ in difficulty
-    for attribution in ("gradient", "integrated_gradients"):
+    for attribution in ATTRIBUTIONS:
         _lines(folder / f"{attribution}.jsonl", _maps(attribution, numbers, difficulty, rng))
     np.savez(folder / "examples.npz", **_examples(arm, numbers, rng))
     return path
@@ -202,7 +203,7 @@ def _measurement(images: int, compared: tuple[str, ...]) -> dict[str, Any]:
             "dropped": {"misclassified by at least one compared model": 712},
         },
         "robustness": {"norm": "linf", "eps": 0.1, "step_size": 0.025, "steps": 20, "restarts": 1, "images": 2000},
-        "attributions": {"gradient": {}, "integrated_gradients": {"steps": 10}},
+        "attributions": {name: {"metrics": ["gini", "ssim", "ros", "road"]} for name in ATTRIBUTIONS},
         "ssim_noise": NOISE,
         "road_percentages": REMOVED,
         "ros_draws": {"ros_norm": 16, "ros_quantus": 5},
@@ -272,9 +273,10 @@ def _map_row(
         "ros_quantus_denominator": None if gone else float(numbers["scale"]),
         "ros_quantus_valid_draws": 3 if gone else 5,
         "road": [bool(percent < fall) for percent in REMOVED],
-        "road_random": [bool(percent < chance * 2) for percent in REMOVED],
+        "road_legacy": [bool(percent < fall * 1.05) for percent in REMOVED],
     }
     if not signed:
+        row["road_random"] = [bool(percent < chance * 2) for percent in REMOVED]  # depends on no attribution
         row["gini_centred"] = float(gini - 0.01)
     return row
 

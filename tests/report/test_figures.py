@@ -30,6 +30,14 @@ def test_figures_leave_matplotlib_alone(three_runs):
     assert dict(mpl.rcParams) == before
 
 
+def test_class_names_are_no_formulas(own_runs):
+    for arm in "NAG":
+        path = own_runs / "runs" / arm / "manifest.json"
+        path.write_text(path.read_text().replace("Trouser", r"$\\oops{$"))
+    assert read_runs(own_runs)[0].class_name(1) == r"$\oops{$"
+    assert figures.saliency_grid(read_runs(own_runs)).svg.startswith("<?xml")
+
+
 def test_maps_are_divided_by_their_own_99th_percentile():
     values = np.arange(1000.0) - 300
     assert _scale(values) == pytest.approx(np.percentile(np.abs(values), 99))

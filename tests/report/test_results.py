@@ -46,10 +46,11 @@ def test_cells_carry_the_number_its_interval_and_its_counts(runs, clean):
     assert similar.dropped == 60 - similar.n
     norm = row_of(clean, "ros_norm").cells[0]
     assert norm.value == pytest.approx(np.median(values["ros_norm"]))
-    quantus = row_of(clean, "ros_quantus_log10_mean").cells[0]
+    legacy = legacy_table(runs)
+    quantus = row_of(legacy, "ros_quantus_log10_mean").cells[0]
     expected = bootstrap(values["ros_quantus"], statistic="log10_mean")
     assert (quantus.value, quantus.low, quantus.dropped) == (expected.value, expected.low, expected.dropped)
-    assert row_of(clean, "ros_quantus_numerator_log10_median").cells[0].value == pytest.approx(
+    assert row_of(legacy, "ros_quantus_numerator_log10_median").cells[0].value == pytest.approx(
         np.log10(np.nanmedian(values["ros_quantus_numerator"]))
     )
 
@@ -68,6 +69,15 @@ def test_aopc_in_its_four_forms():
     assert estimate(aopc("gradient"), one).value == pytest.approx(1.2 / 4)
     assert estimate(aopc("gradient", kind="random"), one).value == 0
     assert estimate(aopc("gradient", kind="gain"), one).value == pytest.approx(1.2 / 4)
+
+
+def test_the_random_map_is_measured_once_a_run(runs):
+    """Its file is the gradient's; other attributions on the same images are compared with it."""
+    control = runs[1].attributions["gradient"].values["road_random"]
+    kept = runs[1].attributions["integrated_gradients"].values["road"]
+    found = estimate(aopc("integrated_gradients", kind="gain"), runs[1])
+    assert found.value == pytest.approx((control - kept).mean())
+    assert estimate(aopc("integrated_gradients", kind="random"), runs[1]).value == pytest.approx(1 - control.mean())
 
 
 @pytest.mark.parametrize(
@@ -96,6 +106,10 @@ def test_best_needs_the_same_images():
     gini = measures.column("gradient", "gini", "Gini", direction="↑")
     object.__setattr__(two.attributions["gradient"], "ids", np.arange(1000, 1100))
     assert difference(gini, one, two) is None
+    other = run("A", gini=spread(0.9))
+    assert difference(gini, one, other).n == 100
+    other.manifest["data"]["test_sha256"] = "of other images with the same numbers"
+    assert difference(gini, one, other) is None
     assert not any(cell.best for cell in measure_row([one, two], gini, group="").cells)
 
 
@@ -126,8 +140,11 @@ def test_legacy_rows_stand_in_the_legacy_table_only(runs, clean):
     assert legacy.legacy
     assert not clean.legacy
     assert {"gini_legacy", "ssim_legacy_levels", "aopc_legacy", "scale"} <= {row.key for row in legacy.rows}
-    assert not [row.key for row in clean.rows if "legacy" in row.key]
+    assert not [row.key for row in clean.rows if "legacy" in row.key or "quantus" in row.key]
     values = runs[0].attributions["gradient"].values
+    kept = values["road_legacy"]
+    expected = (kept[:, :1] - kept).sum(axis=1).mean() / 21
+    assert row_of(legacy, "aopc_legacy").cells[0].value == pytest.approx(expected)
     assert row_of(legacy, "gini_legacy").cells[0].value == pytest.approx(values["gini_legacy"].mean())
 
 
@@ -137,10 +154,14 @@ def test_ledger_counts_dropped_draws_and_zero_maps(runs, clean):
     lost = 1 - values["ros_norm_valid_draws"].sum() / (16 * 60)
     assert row_of(clean, "ros_norm_dropped").cells[0].value == pytest.approx(100 * lost)
     assert row_of(clean, "zero_maps").cells[0].value == 0
+    legacy = legacy_table(runs)
+    lost = 1 - values["ros_quantus_valid_draws"].sum() / (5 * 60)
+    assert row_of(legacy, "ros_quantus_dropped").cells[0].value == pytest.approx(100 * lost)
     notes = " ".join(clean.notes)
     assert "60 images that N, A and G all classify correctly" in notes
     assert "712 misclassified by at least one compared model" in notes
-    assert "draws changed the prediction (ROS-quantus, log10 of mean" in notes
+    assert "the noise changed the prediction, or the map is zero (SSIM at σ = 0.0" in notes
+    assert "draws changed the prediction (ROS-quantus, log10 of mean" in " ".join(legacy.notes)
 
 
 def test_few_images_are_pointed_out():

@@ -127,6 +127,16 @@ def test_what_is_missing_is_named(own_runs, tmp_path):
         read_runs(own_runs)
 
 
+def test_a_measurement_of_other_weights_is_refused(own_runs):
+    path = own_runs / "runs/A"
+    digest = json.loads((path / "manifest.json").read_text())["weights"]["sha256"]
+    edit_json(path / "measurements/measurement.json", weights_sha256=digest)
+    assert len(read_runs(own_runs)) == 3
+    edit_json(path / "measurements/measurement.json", weights_sha256="of an older training")
+    with pytest.raises(BadInput, match="runs/A was measured before its last training"):
+        read_runs(own_runs)
+
+
 def truncate(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 

@@ -59,8 +59,21 @@ def test_warns_where_the_legacy_ssim_follows_the_scale():
 
 def test_warns_where_a_map_is_no_better_than_a_random_one():
     good, bad = run("A", road=road(5), road_random=road(10)), run("N", road=road(10), road_random=road(10, 2))
-    (text,) = warnings([good, bad])
+    unclear = run("G", road=road(9.9), road_random=road(10, 3))  # above on average, within the noise
+    texts = warnings([good, bad, unclear])
+    assert [text.split(":")[0] for text in texts] == ["Gradient of N", "Gradient of G"]
+    text = texts[0]
     assert "of N: ROAD-AOPC is not clearly above that of a random map" in text
+
+
+def test_warns_where_ros_differs_by_its_denominator_alone():
+    steady = {"ros_norm_numerator": spread(0.4), "ros_norm_denominator": spread(0.1)}
+    small = steady | {"ros_norm_denominator": spread(0.01)}
+    runs = [run("N", ros_norm=spread(4.0), **steady), run("A", ros_norm=spread(40.0), **small)]
+    (text,) = warnings(runs)
+    assert "ROS-norm puts A above N, but the relative change of the map (the numerator) is not clearly larger" in text
+    moving = steady | {"ros_norm_numerator": spread(4.0)}
+    assert warnings([runs[0], run("A", ros_norm=spread(40.0), **moving)]) == []
 
 
 def test_warns_where_many_draws_were_dropped():

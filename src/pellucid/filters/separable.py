@@ -65,7 +65,7 @@ def _blend_axis(x: Tensor, weight: float, dim: int, transposed: bool) -> Tensor:
     torch.lerp(flat[: -2 * step], flat[2 * step :], 0.5, out=interior)
     edges = ((0, 1), (last, last - 1))
     for edge, inner in edges:  # reflected border: both neighbours of an edge pixel are the same inner pixel
-        torch.mul(x.select(dim, inner), 0.5 if transposed else 1.0, out=neighbours.select(dim, edge))
+        neighbours.select(dim, edge).copy_(x.select(dim, inner) * 0.5 if transposed else x.select(dim, inner))
     if transposed:
         for edge, inner in edges:
             neighbours.select(dim, inner).add_(x.select(dim, edge), alpha=0.5)

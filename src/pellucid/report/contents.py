@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.report import measures
-from pellucid.report.ledger import cost_rows, ledger_rows
+from pellucid.report.ledger import CLEAN_DRAWS, LEGACY_DRAWS, cost_rows, ledger_rows
 from pellucid.report.measures import Measure
 from pellucid.report.results import ResultTable, Row, measure_rows
 from pellucid.report.runs import Run
@@ -20,9 +20,9 @@ BEST_NOTE = (
     "The intervals say how a number varies over images, not over training runs."
 )
 LEGACY_NOTE = (
-    "Legacy: definitions as in the published code, kept for comparison with published numbers. The legacy SSIM does "
-    "not normalise the maps, so a model with smaller gradients (see map scale) scores higher whatever its maps look "
-    "like."
+    "Legacy: definitions as in the published code, kept for comparison with published numbers; noise is added, clipped "
+    "and imputed in the model's normalised input. The legacy SSIM does not normalise the maps, so a model with smaller "
+    "gradients (see map scale) scores higher whatever its maps look like."
 )
 
 
@@ -31,7 +31,7 @@ def clean_table(runs: Sequence[Run]) -> ResultTable:
     rows = measure_rows(runs, "Accuracy", [(measures.natural_accuracy(), False), (measures.robust_accuracy(), False)])
     for name in attribution_names(runs):
         rows += measure_rows(runs, attribution_name(name), _clean_measures(runs, name))
-        rows += ledger_rows(runs, name)
+        rows += ledger_rows(runs, name, CLEAN_DRAWS)
     rows += cost_rows(runs)
     return ResultTable("Results", _names(runs), tuple(rows), _notes(runs, rows))
 
@@ -41,8 +41,8 @@ def legacy_table(runs: Sequence[Run]) -> ResultTable | None:
     rows: list[Row] = []
     for name in attribution_names(runs):
         found = measure_rows(runs, attribution_name(name), _legacy_measures(runs, name))
-        if any(row.key.startswith(("gini_legacy", "ssim_legacy")) for row in found):
-            rows += found
+        if any(row.key.startswith(("gini_legacy", "ssim_legacy", "ros_quantus")) for row in found):
+            rows += found + ledger_rows(runs, name, LEGACY_DRAWS)
     if not rows:
         return None
     notes = (LEGACY_NOTE, *_notes(runs, rows))
@@ -85,7 +85,7 @@ def images_note(runs: Sequence[Run]) -> str:
 def _images(images: Mapping[str, Any]) -> str:
     dropped = "; ".join(f"{number:,} {why}" for why, number in images["dropped"].items() if number)
     compared = [str(name) for name in images.get("compared") or []]
-    verb = "all classify" if len(compared) > 1 else "classifies"
+    verb = {1: "classifies", 2: "both classify"}.get(len(compared), "all classify")
     chosen = f" that {listing(compared)} {verb} correctly" if compared else ""
     return (
         f"Maps measured on {images['measured']:,} images{chosen} (asked for {images['asked']:,}; "
@@ -110,7 +110,6 @@ def _clean_measures(runs: Sequence[Run], name: str) -> list[tuple[Measure, bool]
         *_similarity(runs, name, "spearman", "Spearman"),
         *_similarity(runs, name, "cosine", "Cosine"),
         *_ros(name, "ros_norm", "ROS-norm", ["median"]),
-        *_ros(name, "ros_quantus", "ROS-quantus", ["log10_mean", "log10_median"]),
         (measures.aopc(name), False),
         (measures.aopc(name, kind="random"), False),
         (measures.aopc(name, kind="gain"), False),
@@ -123,7 +122,7 @@ def _legacy_measures(runs: Sequence[Run], name: str) -> list[tuple[Measure, bool
     return [
         (measures.column(name, "gini_legacy", "Gini, legacy", direction="↑"), False),
         *_similarity(runs, name, "ssim_legacy", "Legacy SSIM"),
-        *_ros(name, "ros_quantus", "ROS-quantus", ["log10_mean"]),
+        *_ros(name, "ros_quantus", "ROS-quantus", ["log10_mean", "log10_median"]),
         (measures.aopc(name, kind="legacy"), False),
         (_scale(name), False),
     ]

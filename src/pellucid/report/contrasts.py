@@ -42,7 +42,8 @@ def contrast_pairs(pairs: Sequence[tuple[Run, Run]], measure: Measure, first: st
     found = [measures.difference(measure, one, two) for one, two in pairs]
     known = [estimate for estimate in found if estimate is not None]
     if len(known) < len(pairs):
-        return f"{measure.label} was not measured for both on the same images"
+        both = any(measure.sample(run) is not None for pair in pairs for run in pair)
+        return f"{measure.label} was not measured{' for both on the same images' if both else ''}"
     images = min(estimate.n for estimate in known)
     if images < 2:
         return f"{measure.label} is defined for {count(images, 'shared image')} only"

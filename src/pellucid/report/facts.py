@@ -92,7 +92,9 @@ def _options(value: Any) -> str:
     """`eps 0.1, steps 7`."""
     if not isinstance(value, Mapping) or not value:
         return DASH
-    return ", ".join(f"{key} {item}" for key, item in value.items())
+    texts = {key: ", ".join(map(str, item)) if isinstance(item, list) else str(item) for key, item in value.items()}
+    between = "; " if any(isinstance(item, list) for item in value.values()) else ", "
+    return between.join(f"{key} {text}" for key, text in texts.items())
 
 
 def _values(value: Any, before: str, after: str = "") -> str:

@@ -1,6 +1,6 @@
 """Rows without an interval: what was dropped, what was degenerate, and what the training cost."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -11,23 +11,24 @@ from pellucid.report.results import Cell, Row
 from pellucid.report.runs import Run
 from pellucid.report.words import attribution_name
 
+CLEAN_DRAWS = {"ssim": "SSIM", "ros_norm": "ROS-norm"}
+LEGACY_DRAWS = {"ssim_legacy": "Legacy SSIM", "ros_quantus": "ROS-quantus"}
 
-def ledger_rows(runs: Sequence[Run], attribution: str) -> list[Row]:
-    """Draws that were dropped because they changed the prediction, and maps that are zero everywhere."""
+
+def ledger_rows(runs: Sequence[Run], attribution: str, metrics: Mapping[str, str]) -> list[Row]:
+    """Draws of each metric (column -> label) that were dropped as they changed the prediction, and zero maps."""
     group = attribution_name(attribution)
     share = Row("", group, "", (), unit="%", aggregate="share of draws", decimals=1, detail=True)
     rows = [
         _filled(
-            replace(share, key="ssim_dropped", label="SSIM draws dropped"),
+            replace(share, key=f"{key}_dropped", label=f"{label} draws dropped"),
             runs,
-            lambda run: _undefined_share(_values(run, attribution, "ssim")),
+            partial(_undefined_share if "ssim" in key else _draws_lost, attribution=attribution, key=key),
         )
+        for key, label in metrics.items()
     ]
-    for key, label in (("ros_norm", "ROS-norm"), ("ros_quantus", "ROS-quantus")):
-        shape = replace(share, key=f"{key}_dropped", label=f"{label} draws dropped")
-        rows.append(_filled(shape, runs, partial(_draws_lost, attribution=attribution, key=key)))
     zero = Row("zero_maps", group, "Maps that are zero everywhere", (), aggregate="count", decimals=0, detail=True)
-    rows.append(_filled(zero, runs, lambda run: _total(_values(run, attribution, "zero_map"))))
+    rows.append(_filled(zero, runs, partial(_total, attribution=attribution, key="zero_map")))
     return [row for row in rows if any(row.cells)]
 
 
@@ -57,7 +58,8 @@ def _values(run: Run, attribution: str, key: str) -> Floats | None:
     return None if measured is None else measured.values.get(key)
 
 
-def _undefined_share(table: Floats | None) -> Cell | None:
+def _undefined_share(run: Run, attribution: str, key: str) -> Cell | None:
+    table = _values(run, attribution, key)
     return None if table is None else Cell(100 * float(np.isnan(table).mean()), n=table.size)
 
 
@@ -69,5 +71,6 @@ def _draws_lost(run: Run, attribution: str, key: str) -> Cell | None:
     return Cell(100 * (1 - float(np.nansum(valid)) / draws), n=draws)
 
 
-def _total(flags: Floats | None) -> Cell | None:
+def _total(run: Run, attribution: str, key: str) -> Cell | None:
+    flags = _values(run, attribution, key)
     return None if flags is None else Cell(float(np.nansum(flags)), n=len(flags))

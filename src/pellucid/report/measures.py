@@ -68,7 +68,7 @@ def estimate(measure: Measure, run: Run) -> Estimate | None:
 def difference(measure: Measure, first: Run, second: Run) -> Estimate | None:
     """aggregate(first) - aggregate(second) on the images that both share; None if they share none."""
     one, two = measure.sample(first), measure.sample(second)
-    if one is None or two is None :
+    if one is None or two is None or first.setting[:2] != second.setting[:2]:
         return None
     if one[1].shape[1:] != two[1].shape[1:]:
         return None
@@ -170,6 +170,25 @@ def removal_levels(run: Run) -> list[float]:
     return [float(percent) for percent in run.measurement.get("road_percentages") or []]
 
 
+def road(run: Run, attribution: str, *, legacy: bool = False) -> Sample | None:
+    """0/1 [n, levels]: still classified correctly. The legacy curve is measured behind the normalisation layer."""
+    measured = run.attributions.get(attribution)
+    if measured is None:
+        return None
+    kept = measured.values.get("road_legacy" if legacy and "road_legacy" in measured.values else "road")
+    return None if kept is None else (measured.ids, kept)
+
+
+def road_random(run: Run, attribution: str) -> Sample | None:
+    """The same for a random map: measured once a run, as it depends on no attribution."""
+    measured = run.attributions.get(attribution)
+    if measured is None:
+        return None
+    held = (other for other in run.attributions.values() if "road_random" in other.values)
+    shared = next((other for other in held if np.array_equal(other.ids, measured.ids)), None)
+    return None if shared is None else (shared.ids, shared.values["road_random"])
+
+
 def aopc(attribution: str, *, kind: Literal["clean", "legacy", "random", "gain"] = "clean") -> Measure:
     """ROAD-AOPC under removal of the most relevant pixels first; higher = more faithful (definitions §4.4).
 
@@ -185,18 +204,16 @@ def aopc(attribution: str, *, kind: Literal["clean", "legacy", "random", "gain"]
     }
 
     def sample(run: Run) -> Sample | None:
-        measured = run.attributions.get(attribution)
-        if measured is None:
-            return None
-        kept = measured.values.get("road_random" if kind == "random" else "road")
-        random = measured.values.get("road_random")
+        kept, random = road(run, attribution, legacy=kind == "legacy"), road_random(run, attribution)
+        if kind == "random":
+            return None if random is None else (random[0], 1 - random[1].mean(axis=1))
         if kept is None or (kind == "gain" and random is None):
             return None
         if kind == "legacy":
-            return measured.ids, (kept[:, :1] - kept).sum(axis=1) / (kept.shape[1] + 1)
+            return kept[0], (kept[1][:, :1] - kept[1]).sum(axis=1) / (kept[1].shape[1] + 1)
         if kind == "gain" and random is not None:
-            return measured.ids, (random - kept).mean(axis=1)
-        return measured.ids, 1 - kept.mean(axis=1)
+            return kept[0], (random[1] - kept[1]).mean(axis=1)
+        return kept[0], 1 - kept[1].mean(axis=1)
 
     direction: Direction = "" if kind == "random" else "↑"
     return Measure(f"aopc_{kind}", labels[kind], sample, "mean", direction)

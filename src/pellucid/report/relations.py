@@ -6,7 +6,7 @@ hold` where the 95 % interval of the paired difference lies on one side, `within
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pellucid.report import measures
@@ -92,11 +92,16 @@ def relations(runs: Sequence[Run]) -> list[Relation]:
 
 
 def _merged(group: list[Relation]) -> list[Relation]:
-    """One entry for a relation that can be tested nowhere; all entries otherwise."""
-    if not group or any(one.verdict != "not testable here" for one in group):
-        return group
-    parts = {one.reason: one for relation in group for one in relation.parts}
-    return [_relation(group[0].key, "", list(parts.values()))]
+    """The tested entries, and one more for each reason why others cannot be tested."""
+    tested = [one for one in group if one.verdict != "not testable here"]
+    untested = [one for one in group if one.verdict == "not testable here"]
+    if tested:
+        reasons = dict.fromkeys(one.reason for one in untested)
+        alike = [[one for one in untested if one.reason == reason] for reason in reasons]
+        return tested + [replace(ones[0], scope="; ".join(one.scope for one in ones)) for ones in alike]
+    parts = {one.reason: one for relation in untested for one in relation.parts if one.reason}
+    absent = [one for reason, one in parts.items() if reason.startswith("no run")]  # that says it all
+    return [_relation(one.key, "", absent or list(parts.values())) for one in untested[:1]]
 
 
 def settings(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
@@ -155,7 +160,7 @@ def _of_attribution(runs: Sequence[Run], name: str) -> Iterator[Relation]:
 def _ros_measures(name: str) -> list[tuple[str, Measure]]:
     norm = measures.column(name, "ros_norm", "ROS-norm", statistic="median", decimals=None)
     quantus = measures.column(name, "ros_quantus", "ROS-quantus", statistic="log10_mean", decimals=2)
-    return [("ROS-norm", norm), ("ROS-quantus", quantus)]
+    return [("ROS-norm", norm), ("ROS-quantus (legacy)", quantus)]
 
 
 def _ros(runs: Sequence[Run], name: str, scope: str, measure: Measure) -> Iterator[Relation]:

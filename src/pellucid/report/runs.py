@@ -157,6 +157,8 @@ def read_run(path: Path) -> Run:
         raise BadInput(f"{path} has not been measured: run `pellucid measure` on it and on the runs to compare it with")
     config = read_mapping(path / "config.yaml", _CONFIG)
     measurement = read_mapping(folder / "measurement.json", _MEASUREMENT)
+    if measurement.get("weights_sha256", manifest["weights"].get("sha256")) != manifest["weights"].get("sha256"):
+        raise BadInput(f"{path} was measured before its last training: run `pellucid measure` on it again")
     role, meaning = _role(config, path)
     return Run(
         path=path,
@@ -192,7 +194,7 @@ def _levels(measurement: Mapping[str, Any], folder: Path) -> dict[str, int]:
     if not isinstance(noise, list) or not isinstance(removed, list):
         raise BadInput(f"{folder / 'measurement.json'} is damaged: ssim_noise and road_percentages must be lists")
     similarity = dict.fromkeys(["ssim", "spearman", "cosine", "ssim_legacy"], len(noise))
-    return similarity | dict.fromkeys(["road", "road_random"], len(removed))
+    return similarity | dict.fromkeys(["road", "road_random", "road_legacy"], len(removed))
 
 
 def _examples(path: Path) -> Examples | None:

@@ -71,7 +71,8 @@ def warnings(runs: Sequence[Run]) -> list[str]:
     """What a reader must know before trusting a number: scale confounds, weak controls, many dropped draws."""
     found: list[str] = []
     for name in attribution_names(runs):
-        found += [*_scale_confound(runs, name), *_no_better_than_random(runs, name), *_survivors(runs, name)]
+        for check in (_scale_confound, _denominator, _no_better_than_random, _survivors):
+            found += check(runs, name)
     return found
 
 
@@ -103,6 +104,24 @@ def _scales(runs: Sequence[Run], name: str) -> str:
     scale = measures.column(name, "scale", "map scale", statistic="median")
     found = [(run.name, measures.estimate(scale, run)) for run in runs]
     return listing(shortened([f"{who} {number(one.value, None)}" for who, one in found if one is not None]))
+
+
+def _denominator(runs: Sequence[Run], name: str) -> Iterator[str]:
+    """Pairs whose ROS differs although their maps do not change more: the logits change less (definitions §4.3)."""
+    ratio = measures.column(name, "ros_norm", "ROS-norm", statistic="median")
+    change = measures.column(name, "ros_norm_numerator", "numerator", statistic="log10_median")
+    pairs = []
+    for one, two in combinations(runs, 2):
+        higher, more = _sign(ratio, one, two), _sign(change, one, two)
+        if higher and more is not None and more != higher:
+            high, low = (one, two) if higher > 0 else (two, one)
+            pairs.append(f"{high.name} above {low.name}")
+    if pairs:
+        yield (
+            f"{attribution_name(name)}: ROS-norm puts {listing(shortened(pairs))}, but the relative change of the map "
+            "(the numerator) is not clearly larger there. The difference speaks of the change of the logits (the "
+            "denominator) rather than of less stable maps."
+        )
 
 
 def _no_better_than_random(runs: Sequence[Run], name: str) -> Iterator[str]:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import BadInput
-from pellucid.metrics.faithfulness.multigrid import Blur, Multigrid
+from pellucid.metrics.faithfulness.multigrid import Blur, Multigrid, folded
 
 MOST_ITERATIONS = 40
 """6 to 9 are usual. A system that has not converged by then is reported as unsolved."""
@@ -18,20 +18,21 @@ class Solver:
     """
 
     def __init__(self, height: int, width: int, lanes: int, dtype: torch.dtype, device: torch.device) -> None:
-        self.values = torch.zeros(height, width, lanes, dtype=dtype, device=device)
-        self.direction, self.image = torch.zeros_like(self.values), torch.zeros_like(self.values)
+        self.values = torch.empty(height, width, lanes, dtype=dtype, device=device)
+        self.direction = torch.empty_like(self.values)
         self.precondition = Multigrid(self.values)
         self.operator = self.precondition.fine
         self.blur_values = self.operator.blur(self.values)
         self.blur_direction = self.operator.blur(self.direction)
-        self.exact, pair, half, out = (torch.zeros_like(self.values, dtype=torch.float64) for _ in range(4))
+        few = -(-lanes // 8)  # lanes whose residuals are measured at a time: float64 takes room
+        self.exact, pair, half, out = torch.zeros(4, height, width, few, dtype=torch.float64, device=device)
         self.blur_exact = Blur(self.exact, pair, half, out)
         self.degree = self.operator.degree.double() + 4
 
     def load(self, removed: Tensor) -> None:
         """Take masks [n, H, W] (bool), n at most `lanes`; lanes left over stay empty."""
         _fill(self.values, removed)
-        self.kept = self.values.shape[0] * self.values.shape[1] - self.values.sum(0).sum(0)
+        self.kept = self.values[..., 0].numel() - self._sum(self.operator.left.copy_(self.values))
         self.precondition.load(self.values)
 
     def solve(self, images: Tensor, tolerance: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -49,22 +50,26 @@ class Solver:
         size = lanes_max(torch.abs(values, out=operator.left))
         if not size.isfinite().all():
             raise BadInput("images to impute must be finite; a kept pixel is NaN or infinite")
-        scale = torch.ldexp(
-            torch.ones_like(size), torch.frexp(size).exponent
-        )  # a power of 2, so that it rounds nothing
-        values.div_(scale).addcmul_(operator.removed, values.sum(0).sum(0) / self.kept)
-        operator.times(values, self.blur_values, out=operator.residual).neg_()
+        scale = torch.ldexp(torch.ones_like(size), torch.frexp(size).exponent)  # a power of 2: rounds nothing
+        mean = self._sum(operator.left.copy_(values.div_(scale))) / self.kept
+        values.addcmul_(operator.removed, mean)
+        torch.neg(operator.times(values, self.blur_values), out=operator.residual)
         running = self._iterate(tolerance)
-        defect = lanes_max(self._defect().abs_()) / 12
+        defect = self._defect()
         solved = ~running & (defect <= 2 * tolerance)  # an error below e leaves a residual below 2e
         n = len(images)
         imputed = values.mul_(scale).flatten(0, 1).t()[:n].unflatten(1, images.shape[1:])
         return imputed, (defect * scale)[:n], solved[:n]
 
     def _defect(self) -> Tensor:
-        """W v − s v at the removed pixels (in twelfths), in float64."""
-        self.exact.copy_(self.values)
-        return self.blur_exact().addcmul_(self.exact, self.degree, value=-1).mul_(self.operator.removed)
+        """Largest |W v − s v| of a removed pixel in each lane [S], in float64."""
+        few, worst = self.exact.shape[2], []
+        for values, removed in zip(self.values.split(few, 2), self.operator.removed.split(few, 2), strict=True):
+            n = values.shape[2]
+            self.exact[..., :n] = values
+            defect = self.blur_exact().addcmul_(self.exact, self.degree, value=-1)[..., :n].mul_(removed)
+            worst.append(lanes_max(defect.abs_()))
+        return torch.cat(worst) / 12
 
     def _iterate(self, target: float) -> Tensor:
         """Reduce the residual that lies in the operator's buffer until no pixel is estimated to be off by `target`.
@@ -81,21 +86,26 @@ class Solver:
             error = lanes_max(torch.abs(correction, out=operator.left))
             arrived = running & (error <= target)
             running = running & ~arrived
-            values.addcmul_(correction, arrived.to(values.dtype))
+            if arrived.any():
+                values.addcmul_(correction, arrived.to(values.dtype))
             if not running.any():
                 break
             product = self._dot(operator.residual, correction)
             torch.addcmul(correction, direction, product / previous, out=direction)
-            operator.times(direction, self.blur_direction, out=self.image)
-            step = product / self._dot(direction, self.image).clamp_min(tiny) * running
+            image = operator.times(direction, self.blur_direction)
+            step = product / self._dot(direction, image).clamp_min(tiny) * running
             values.addcmul_(direction, step)
-            operator.residual.addcmul_(self.image, step, value=-1)
+            operator.residual.addcmul_(image, step, value=-1)
             previous = product.clamp_min(tiny)
         return running
 
     def _dot(self, a: Tensor, b: Tensor) -> Tensor:
         """Scalar product of each lane [S]."""
-        return torch.mul(a, b, out=self.operator.left).sum(0).sum(0)
+        return self._sum(torch.mul(a, b, out=self.operator.left))
+
+    def _sum(self, field: Tensor) -> Tensor:
+        """Sum of each lane [S]; `field` is spent."""
+        return folded(folded(field, 0), 0).clone()
 
 
 def lanes_max(field: Tensor) -> Tensor:

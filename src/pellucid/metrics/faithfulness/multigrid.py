@@ -40,6 +40,16 @@ def degrees(height: int, width: int) -> Tensor:
     return degree
 
 
+def folded(field: Tensor, dim: int) -> Tensor:
+    """Sum along `dim`, by halves in place (a view of `field`, which is spent): no lane's sum depends on its neighbours."""
+    n = field.shape[dim]
+    while n > 1:
+        half = n // 2
+        field.narrow(dim, 0, half).add_(field.narrow(dim, n - half, half))
+        n -= half
+    return field.select(dim, 0)
+
+
 class Blur:
     """out = x filtered with [1, 2, 1] along both axes, zero outside: the separable form of W + 4."""
 
@@ -73,9 +83,9 @@ class Fine:
     """The pixels themselves: A from the masks alone. Smoother: Jacobi, undamped (it divides short waves by 3)."""
 
     def __init__(self, like: Tensor) -> None:
-        self.removed, self.diagonal, self.inverse = (torch.zeros_like(like) for _ in range(3))
-        self.residual, self.correction = (torch.zeros_like(like) for _ in range(2))
-        self.pair, self.half, self.left = (torch.zeros_like(like) for _ in range(3))
+        self.removed, self.diagonal, self.inverse = (torch.empty_like(like) for _ in range(3))
+        self.residual, self.correction = (torch.empty_like(like) for _ in range(2))
+        self.pair, self.half, self.left = (torch.empty_like(like) for _ in range(3))
         height, width, _ = like.shape
         self.degree = degrees(height, width).to(like)[..., None]
         self.blur_correction = self.blur(self.correction)
@@ -98,9 +108,10 @@ class Fine:
             pairs.append(torch.mul(self.removed[one], self.removed[other], out=field[one]).mul_(-weight))
         return torch.mul(self.removed, self.degree, out=self.residual), *pairs
 
-    def times(self, x: Tensor, blur: Blur, out: Tensor) -> Tensor:
-        """Out = s x − W x at the removed pixels, 0 elsewhere; `blur` is this level's filter on `x`."""
-        return torch.mul(self.diagonal, x, out=out).addcmul_(self.removed, blur(), value=-1)
+    def times(self, x: Tensor, blur: Blur) -> Tensor:
+        """s x − W x at the removed pixels, 0 elsewhere, in the buffer `pair`; `blur` is this level's filter on `x`."""
+        around = blur()
+        return torch.mul(self.diagonal, x, out=self.pair).addcmul_(self.removed, around, value=-1)
 
     def start(self) -> None:
         """One sweep from zero, and what it leaves: r − A D⁻¹ r = W D⁻¹ r."""
@@ -118,9 +129,9 @@ class Coarse:
     """A grid of every second point: a nine-point operator with entries of its own. Smoother: damped Jacobi."""
 
     def __init__(self, like: Tensor) -> None:
-        self.inverse, self.residual, self.correction, self.left = (torch.zeros_like(like) for _ in range(4))
-        self.diagonal = torch.zeros_like(like)
-        self.pairs = [torch.zeros_like(like[one]) for _, one, _ in COUPLINGS]
+        self.inverse, self.residual, self.correction, self.left = (torch.empty_like(like) for _ in range(4))
+        self.diagonal = torch.empty_like(like)
+        self.pairs = [torch.empty_like(like[one]) for _, one, _ in COUPLINGS]
         self.terms = [(self.left, self.diagonal, self.correction)]
         for entry, (_, one, other) in zip(self.pairs, COUPLINGS, strict=True):
             self.terms += [(self.left[one], entry, self.correction[other])]
@@ -172,7 +183,7 @@ class Transfer:
         self.fine, self.coarse = fine, coarse
         height, width, _ = fine.left.shape
         rows, odd_rows, odd_columns = height // 2 + 1, height // 2, width // 2
-        middle = fine.left.new_zeros(rows, *fine.left.shape[1:])  # coarse in rows, fine in columns
+        middle = fine.left.new_empty(rows, *fine.left.shape[1:])  # coarse in rows, fine in columns
         self.down = [*_restriction(fine.left, 0, middle), *_restriction(middle, 1, coarse.residual)]
         points = coarse.correction
         self.across = (middle[:, ::2], points[:, : (width + 1) // 2], middle[:, 1::2])
@@ -314,8 +325,8 @@ class Multigrid:
         """Correction [H, W, S] for the residual in `fine.residual`; overwritten by the next call."""
         grid = self.levels[level]
         if grid is self.coarsest:
-            flat = grid.residual.view(1, -1, grid.residual.shape[2])
-            torch.sum(torch.mul(self.inverse, flat, out=self.work), 1, out=grid.correction.view(*flat.shape[1:]))
+            torch.mul(self.inverse, grid.residual.flatten(0, 1), out=self.work)
+            grid.correction.flatten(0, 1).copy_(folded(self.work, 1))
             return grid.correction
         grid.start()
         for visit in range(self.visits[level]):

@@ -36,7 +36,7 @@ def similarity_curves(runs: Sequence[Run]) -> Picture | None:
                 axes.set_title(f"{attribution_name(name)}, {label}")
             line[0].set_ylabel("SSIM to the map\nof the clean image")
         for axes in panels[-1]:
-            axes.set_xlabel("noise σ (pixel units)")
+            axes.set_xlabel("noise σ")
             axes.xaxis.get_major_locator().set_params(nbins=5)
         legend(figure, styles)
         return picture(
@@ -45,9 +45,10 @@ def similarity_curves(runs: Sequence[Run]) -> Picture | None:
             title="Stability: SSIM against noise",
             caption=(
                 "SSIM between the map of an image and the map of the same image with Gaussian noise, higher = more "
-                "stable; bands: 95 % bootstrap interval over images that keep their prediction. Clean: each map is "
-                "divided by its own maximum first. Legacy: raw maps, as published; there a model with smaller "
-                "gradients scores higher whatever its maps look like."
+                "stable; bands: 95 % bootstrap interval over images that keep their prediction. Clean: σ in pixel "
+                "units, each map divided by its own maximum. Legacy, as published: σ in units of the normalised input, "
+                "which is clipped to [0, 1]; raw maps, so a model with smaller gradients scores higher whatever its "
+                "maps look like."
             ),
             alt=f"Line chart of SSIM against noise level for {', '.join(run.name for run in runs)}.",
         )
@@ -135,11 +136,11 @@ def _band(axes: Axes, x: Sequence[float], estimates: Sequence[Estimate], style: 
 
 
 def _road(axes: Axes, run: Run, name: str, style: dict[str, Any]) -> None:
-    removed, kept, random = measures.removal_levels(run), _values(run, name, "road"), _values(run, name, "road_random")
+    removed, kept, random = measures.removal_levels(run), _values(run, name, "road"), measures.road_random(run, name)
     if kept is not None:
         _band(axes, removed, [_percent(kept[:, place]) for place in range(kept.shape[1])], style | {"markersize": 2.5})
-    if random is not None:
-        axes.plot(removed, 100 * random.mean(axis=0), color=style["color"], linestyle=":", linewidth=1)
+    if kept is not None and random is not None:
+        axes.plot(removed, 100 * random[1].mean(axis=0), color=style["color"], linestyle=":", linewidth=1)
 
 
 def _percent(flags: Floats) -> Estimate:

@@ -76,7 +76,7 @@ class _Grid:
     def __init__(self, *, rows: int, sizes: Sequence[int]) -> None:
         self.sizes = sizes
         spare = self.left + 0.05 + self.between * len(sizes) + self.gap * (sum(sizes) - len(sizes))
-        self.cell = min(1.25, (WIDTH - spare) / (1 + sum(sizes)))
+        self.cell = min(1.0, (WIDTH - spare) / (1 + sum(sizes)))
         self.height = self.top + self.bottom + rows * self.cell + (rows - 1) * self.gap
         self.figure = new_figure(self.height, width=spare + self.cell * (1 + sum(sizes)), arranged=False)
         self.width = self.figure.get_figwidth()
