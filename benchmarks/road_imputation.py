@@ -76,9 +76,7 @@ def main() -> None:
     quantus = oracle.quantus()
     if quantus is None:
         sys.exit("no reference environment: run scripts/reference_environment.sh")
-    print(
-        f"torch {torch.__version__}, {arguments.threads} threads, {arguments.repeats} turns of {len(ROAD_PERCENTAGES)} levels"
-    )
+    print(f"torch {torch.__version__}, {arguments.threads} threads, {arguments.repeats} turns")
     for channels, size in SIZES:
         images = max(1, arguments.images // 10) if size > 100 else arguments.images
         compare(quantus, channels, size, images, arguments.repeats)

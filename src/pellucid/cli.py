@@ -131,9 +131,9 @@ def _print_table(directories: list[Path], *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from pellucid.files import finite
-    from pellucid.report import clean_table, read_run, to_terminal, trade_off_table
+    from pellucid.report import clean_table, read_listed, to_terminal, trade_off_table
 
-    runs = [read_run(directory) for directory in directories]
+    runs = read_listed(directories)
     if as_json:
         typer.echo(json.dumps(finite(asdict(clean_table(runs))), ensure_ascii=False))
     else:

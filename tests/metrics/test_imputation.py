@@ -202,7 +202,7 @@ def test_an_image_does_not_depend_on_its_batch(monkeypatch):
     together = impute(images, removed).images
     for i in (0, 19, 50):
         assert torch.equal(impute(images[i : i + 1], removed[i : i + 1]).images[0], together[i])
-    monkeypatch.setattr(imputation, "CELLS_ON_CPU", 7 * 256)  # other chunks, the last one not full
+    monkeypatch.setattr(imputation, "LEAST_CELLS", 23 * 256)  # other chunks, the last one not full
     assert torch.equal(impute(images, removed).images, together)
 
 

@@ -22,6 +22,7 @@ from pellucid.experiments.suite import (
     METRICS,
     NOISE_LEVELS,
     ROAD_PERCENTAGES,
+    ROS_DRAWS,
     Batch,
     Explainer,
     clean,
@@ -193,7 +194,11 @@ def _about(
             "dropped": {"misclassified by at least one compared model": int((~correct).sum())},
         },
         "robustness": shown,
-        "attributions": {name: {"metrics": list(metrics)} for name, metrics in settings.attributions.items()},
+        "attributions": {
+            name: {"metrics": list(metrics), **explainer(name).shown} for name, metrics in settings.attributions.items()
+        },
+        "legacy_space": legacy_space(runs[0].test),
+        "ros_draws": ROS_DRAWS,
         "ssim_noise": list(NOISE_LEVELS),
         "road_percentages": list(ROAD_PERCENTAGES),
         "code_sha256": code_hash(),
@@ -281,7 +286,7 @@ def _attribution_rows(
             _extend(rows, positions, clean(batch, metrics, settings.seed))
             tick(len(positions))
     if settings.profile in {"legacy", "both"}:
-        network, normalise = behind_normalisation(run.model)
+        network, normalise = in_legacy_space(run.model, run.test)
         for positions, batch in _batches(subset, run.model, legacy_explainer(attribution), LOADER_BATCH):
             behind = replace(batch, model=network, x=normalise(batch.x))
             _extend(rows, positions, legacy(behind, metrics, settings.seed))
@@ -295,12 +300,17 @@ def legacy_explainer(name: str) -> Explainer:
     return explainer(name, {"steps": 10, "rule": "trapezoid_legacy"} if published else {})
 
 
-def behind_normalisation(model: nn.Module) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
-    """The network that sees normalised images, and the normalisation; the model itself where it has no such layer."""
+def legacy_space(dataset: Dataset) -> str:
+    """Where the published code works: it normalises CIFAR-10 and ImageNette in the loader, Fashion-MNIST not at all."""
+    return "pixels" if dataset.name.startswith("fashion-mnist") else "normalised values"
+
+
+def in_legacy_space(model: nn.Module, dataset: Dataset) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    """The model that the published code would see for this data set, and the way from pixels to its input."""
     network, normalise = getattr(model, "network", None), getattr(model, "normalise", None)
-    if isinstance(network, nn.Module) and isinstance(normalise, nn.Module):
-        return network, normalise
-    return model, lambda x: x
+    if legacy_space(dataset) == "pixels" or not isinstance(network, nn.Module) or not isinstance(normalise, nn.Module):
+        return model, lambda x: x
+    return network, normalise
 
 
 def _batches(subset: Dataset, model: nn.Module, explain: Explainer, size: int) -> Iterable[tuple[Tensor, Batch]]:

@@ -1,7 +1,7 @@
 """The measurements of one batch of images by one attribution: a dictionary of per-image values.
 
-`clean` works in pixel space with scale-free metrics; `legacy` repeats the published pipeline behind the model's
-normalisation layer, where the published code works (definitions §4). Undefined values are NaN.
+`clean` works in pixel space with scale-free metrics; `legacy` repeats the published pipeline, for most data sets behind
+the model's normalisation layer, where the published code works (definitions §4). Undefined values are NaN.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ from pellucid.randomness import normal_per_image, uniform_per_image
 from pellucid.types import Image, Labels, Saliency
 
 NOISE_LEVELS = (0.01, 0.03, 0.05, 0.07, 0.09, 0.1, 0.15, 0.2)
-ROS_DRAWS, ROS_LEGACY_DRAWS = 16, 5
+ROS_DRAWS = {"ros_norm": 16, "ros_quantus": 5}
 LOADER_BATCH = 32
 """The published loaders' batch: the legacy Gini depends on it (D-M3)."""
 Row = dict[str, Tensor]
@@ -48,6 +48,14 @@ class Explainer:
     function: Callable[..., Tensor]
     options: dict[str, Any]
     draws: int = 0
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The options that a reader of the numbers needs."""
+        kept = {
+            key: value for key, value in self.options.items() if key != "chunk" and isinstance(value, int | float | str)
+        }
+        return kept | ({"draws": self.draws} if self.draws else {})
 
     def attribution(self, model: nn.Module, x: Image, target: Labels, ids: Sequence[int]) -> Tensor:
         """[B, C, H, W], signed; `ids` name the images, for per-image noise."""
@@ -143,8 +151,8 @@ def clean(batch: Batch, metrics: Sequence[str], seed: int) -> Row:
 def legacy(batch: Batch, metrics: Sequence[str], seed: int) -> Row:
     """The measurements as the published code makes them, for one loader batch of at most 32 images.
 
-    The batch's model is the network behind the normalisation layer and its images are normalised: there the published
-    code adds its noise, clips to [0, 1] (D-M4) and takes its gradients.
+    The batch's model and images are those of the space that the published code works in: there it adds its noise, clips
+    to [0, 1] (D-M4) and takes its gradients.
     """
     row: Row = {}
     for metric in metrics:
@@ -189,14 +197,14 @@ def _per_level(compare: Callable[[Tensor, Tensor], Tensor], saliency: Saliency, 
 
 
 def _ros_norm(batch: Batch, seed: int) -> Row:
-    uniform = batch.uniform((ROS_DRAWS, *batch.x.shape[1:]), seed, "ros")
+    uniform = batch.uniform((ROS_DRAWS["ros_norm"], *batch.x.shape[1:]), seed, "ros")
     # Symmetric and kept inside the pixel range, unlike the published one-sided noise (definitions §4.3).
     copies = (batch.x[:, None] + symmetric_noise(uniform)).clamp(0, 1)
     return _stability("ros_norm", ros_norm, batch, copies)
 
 
 def _ros_quantus(batch: Batch, seed: int) -> Row:
-    uniform = batch.uniform((ROS_LEGACY_DRAWS, *batch.x.shape[1:]), seed, "ros legacy")
+    uniform = batch.uniform((ROS_DRAWS["ros_quantus"], *batch.x.shape[1:]), seed, "ros legacy")
     return _stability("ros_quantus", ros_quantus, batch, batch.x[:, None] + one_sided_noise(uniform, skip_first=True))
 
 
@@ -232,7 +240,7 @@ METRICS = tuple(CLEAN)
 
 def images_per_batch(x: Image) -> int:
     """How many images to measure at once, so that the perturbed copies of a batch stay near 30 million numbers."""
-    return max(1, min(64, 30_000_000 // (x[0].numel() * ROS_DRAWS * 16)))
+    return max(1, min(64, 30_000_000 // (x[0].numel() * ROS_DRAWS["ros_norm"] * 16)))
 
 
 __all__ = [
@@ -240,6 +248,7 @@ __all__ = [
     "METRICS",
     "NOISE_LEVELS",
     "ROAD_PERCENTAGES",
+    "ROS_DRAWS",
     "Batch",
     "Explainer",
     "clean",

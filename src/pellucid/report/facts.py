@@ -35,6 +35,7 @@ def measurement_facts(runs: Sequence[Run]) -> list[Fact]:
         "Noise of SSIM, Spearman and cosine": lambda run: _values(run.measurement.get("ssim_noise"), "σ = "),
         "Pixels removed by ROAD": lambda run: _values(run.measurement.get("road_percentages"), "", " %"),
         "Draws of ROS": lambda run: _options(run.measurement.get("ros_draws")).replace("ros_", "ROS-"),
+        "Legacy definitions applied to": lambda run: _text(run.measurement.get("legacy_space")),
         "Profile": lambda run: _text(run.measurement.get("profile")),
         "Seed of the training": lambda run: str(run.seed),
         "Seed of the measurement": lambda run: _text(run.measurement.get("seed")),

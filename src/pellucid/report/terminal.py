@@ -1,5 +1,7 @@
 """The trade-off table in the terminal: a line a model, at most 100 columns wide."""
 
+import re
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.constrain import Constrain
@@ -25,7 +27,7 @@ _HEADS = {
 
 def to_terminal(table: ResultTable) -> RenderableType:
     """A rich table: value, 95 % interval and n under each other in each cell, and the notes below."""
-    shown = Table(title=table.title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left", pad_edge=False)
+    shown = Table(title=table.title, box=box.SIMPLE_HEAD, padding=0, title_justify="left", pad_edge=False)
     shown.add_column("model", overflow="fold", max_width=14)
     for row in table.rows:
         shown.add_column(_head(row), justify="right", vertical="top")
@@ -52,6 +54,7 @@ def _cell(row: Row, cell: Cell | None) -> Text:
 
 
 def _ends(row: Row, cell: Cell) -> str:
-    """The interval without brackets, to save two columns."""
+    """The interval without brackets and leading zeros, so that the table fits into 80 columns."""
     between = "–" if cell.low >= 0 else " to "
-    return interval(cell.low, cell.high, row.decimals).strip("[]").replace(", ", between)
+    ends = interval(cell.low, cell.high, row.decimals).strip("[]").replace(", ", between)
+    return re.sub(r"(?<!\d)0\.", ".", ends)

@@ -24,29 +24,29 @@ class Solver:
         self.operator = self.precondition.fine
         self.blur_values = self.operator.blur(self.values)
         self.blur_direction = self.operator.blur(self.direction)
-        few = -(-lanes // 8)  # lanes whose residuals are measured at a time: float64 takes room
-        self.exact, pair, half, out = torch.zeros(4, height, width, few, dtype=torch.float64, device=device)
-        self.blur_exact = Blur(self.exact, pair, half, out)
-        self.degree = self.operator.degree.double() + 4
+        self.exact, self.other, self.half, self.defect = (
+            torch.empty_like(self.values, dtype=torch.float64) for _ in range(4)
+        )
+        self.blur_exact = Blur(self.exact, self.other, self.half, self.defect)
 
     def load(self, removed: Tensor) -> None:
-        """Take masks [n, H, W] (bool), n at most `lanes`; lanes left over stay empty."""
-        _fill(self.values, removed)
+        """Take masks [n, H·W] (bool), n at most `lanes`; lanes left over stay empty."""
+        self.masks = removed
+        self._fill(removed.to(self.values.dtype))
         self.kept = self.values[..., 0].numel() - self._sum(self.operator.left.copy_(self.values))
         self.precondition.load(self.values)
 
     def solve(self, images: Tensor, tolerance: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Impute one channel [n, H, W] of the images, which must be 0 at the removed pixels of the masks loaded.
+        """Impute one channel [n, H·W] of the images under the masks loaded.
 
         Returns
         -------
         tuple
-            The images [n, H, W] (a view, overwritten by the next call); the largest residual of each, measured in
-            float64 [n]; whether no pixel is estimated to be off by more than `tolerance` times the image's scale,
-            and no residual belies that [n].
+            The images [n, H·W]; the largest residual of each, measured in float64 [n]; whether no pixel is estimated to
+            be off by more than `tolerance` times the image's scale, and no residual belies that [n].
         """
         values, operator = self.values, self.operator
-        _fill(values, images)
+        self._fill(images.masked_fill(self.masks, 0))
         size = lanes_max(torch.abs(values, out=operator.left))
         if not size.isfinite().all():
             raise BadInput("images to impute must be finite; a kept pixel is NaN or infinite")
@@ -58,18 +58,21 @@ class Solver:
         defect = self._defect()
         solved = ~running & (defect <= 2 * tolerance)  # an error below e leaves a residual below 2e
         n = len(images)
-        imputed = values.mul_(scale).flatten(0, 1).t()[:n].unflatten(1, images.shape[1:])
-        return imputed, (defect * scale)[:n], solved[:n]
+        imputed = values.mul_(scale).flatten(0, 1).t().contiguous()
+        return imputed[:n], (defect * scale)[:n], solved[:n]
+
+    def _fill(self, images: Tensor) -> None:
+        """Write images [n, H·W] into the first n lanes of `values` and zero into the others."""
+        n, field = len(images), self.values.flatten(0, 1)
+        field[:, :n] = images.t()
+        field[:, n:] = 0
 
     def _defect(self) -> Tensor:
         """Largest |W v − s v| of a removed pixel in each lane [S], in float64."""
-        few, worst = self.exact.shape[2], []
-        for values, removed in zip(self.values.split(few, 2), self.operator.removed.split(few, 2), strict=True):
-            n = values.shape[2]
-            self.exact[..., :n] = values
-            defect = self.blur_exact().addcmul_(self.exact, self.degree, value=-1)[..., :n].mul_(removed)
-            worst.append(lanes_max(defect.abs_()))
-        return torch.cat(worst) / 12
+        self.exact.copy_(self.values)
+        self.blur_exact()
+        self.defect.addcmul_(self.exact, self.other.copy_(self.operator.diagonal), value=-1)
+        return lanes_max(self.defect.mul_(self.half.copy_(self.operator.removed)).abs_()) / 12
 
     def _iterate(self, target: float) -> Tensor:
         """Reduce the residual that lies in the operator's buffer until no pixel is estimated to be off by `target`.
@@ -77,10 +80,10 @@ class Solver:
         The preconditioned residual estimates the error itself, pixel by pixel, within a factor of 2. A lane that has
         come close enough takes it as its last step and is frozen. Returns the lanes that are still running.
         """
-        operator, values, direction = self.operator, self.values, self.direction.zero_()
+        operator, values, direction = self.operator, self.values, self.direction
         tiny = torch.finfo(values.dtype).tiny
         running = torch.ones(values.shape[2], dtype=torch.bool, device=values.device)
-        previous = torch.ones_like(values[0, 0])
+        previous: Tensor | None = None
         for _ in range(MOST_ITERATIONS):
             correction = self.precondition()
             error = lanes_max(torch.abs(correction, out=operator.left))
@@ -91,7 +94,10 @@ class Solver:
             if not running.any():
                 break
             product = self._dot(operator.residual, correction)
-            torch.addcmul(correction, direction, product / previous, out=direction)
+            if previous is None:
+                direction.copy_(correction)
+            else:
+                torch.addcmul(correction, direction, product / previous, out=direction)
             image = operator.times(direction, self.blur_direction)
             step = product / self._dot(direction, image).clamp_min(tiny) * running
             values.addcmul_(direction, step)
@@ -111,10 +117,3 @@ class Solver:
 def lanes_max(field: Tensor) -> Tensor:
     """Largest entry of each lane [S]; by rows first, which keeps the reduction in long vectors."""
     return field.amax(0).amax(0)
-
-
-def _fill(field: Tensor, images: Tensor) -> None:
-    """Write images [n, H, W] into the first n lanes of a field [H, W, S] and zero into the others."""
-    lanes = field.view(-1, field.shape[2])
-    lanes[:, : len(images)] = images.flatten(1).t()
-    lanes[:, len(images) :] = 0

@@ -1,5 +1,6 @@
 """Linear imputation of removed pixels: the blurring half of ROAD's noisy linear imputation (definitions §4.4)."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,8 +16,11 @@ from pellucid.metrics.faithfulness.conjugate_gradients import Solver
 from pellucid.metrics.faithfulness.multigrid import COUPLINGS, degrees
 from pellucid.types import Image
 
-CELLS_ON_CPU, CELLS_ON_GPU = 2**20, 2**24
-"""Pixels of one chunk's masks: about 25 fields of this size are worked on; on a CPU they should stay in its caches."""
+LEAST_CELLS, MOST_CELLS, LEAST_LANES = 2**18, 2**20, 20
+"""Pixels of the masks of a chunk on a CPU: about 18 fields of this size are worked on, and few should leave its caches;
+but below 20 masks the vectors become short, so that large images get larger chunks."""
+
+CELLS_ON_GPU = 2**24
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Imputation:
 
 
 @torch.no_grad()
-def impute(images: Image, removed: Tensor, *, tolerance: float = 1e-5) -> Imputation:
+def impute(images: Image, removed: Tensor, *, tolerance: float = 2e-5) -> Imputation:
     """Replace removed pixels so that each is the weighted mean of its neighbours: 1/6 beside, 1/12 diagonally.
 
     All pixels of a mask hang together, so this is one linear system per image, shared by its channels. They are solved
@@ -75,18 +79,16 @@ def impute(images: Image, removed: Tensor, *, tolerance: float = 1e-5) -> Imputa
     masks = _checked(images, removed)
     dtype = images.dtype if images.dtype == torch.float64 else torch.float32
     tolerance = max(tolerance, 8 * torch.finfo(dtype).eps)
-    out = torch.empty_like(images)
+    out = torch.empty_like(images, memory_format=torch.contiguous_format)
     residual = torch.zeros(len(images), dtype=torch.float64, device=images.device)
     failed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
     for chosen, solver in _chunks(images, masks, dtype):
-        solver.load(masks[chosen])
-        filled = images[chosen].masked_fill_(masks[chosen, None], 0).to(dtype)
-        for channel in range(images.shape[1]):
-            values, worst, solved = solver.solve(filled[:, channel], tolerance)
-            filled[:, channel] = values
+        solver.load(masks.flatten(1).index_select(0, chosen))
+        for source, target in zip(images.flatten(2).unbind(1), out.flatten(2).unbind(1), strict=True):
+            values, worst, solved = solver.solve(source.index_select(0, chosen).to(dtype), tolerance)
+            target.index_copy_(0, chosen, values.to(images.dtype))
             residual[chosen] = torch.maximum(residual[chosen], worst)
             failed[chosen] |= ~solved
-        out[chosen] = filled.to(images.dtype)
     for i in failed.nonzero().flatten().tolist():
         out[i], residual[i] = _direct(images[i], masks[i])
     return Imputation(out, residual, failed)
@@ -119,13 +121,36 @@ def _chunks(images: Image, masks: Tensor, dtype: torch.dtype) -> Iterator[tuple[
     batch, _, height, width = images.shape
     if batch == 0:
         return
-    cells = CELLS_ON_CPU if images.device.type == "cpu" else CELLS_ON_GPU
-    chunks = -(-batch // max(1, cells // (height * width)))
-    lanes = -(-batch // chunks)
-    solver = Solver(height, width, lanes, dtype, images.device)
-    order = masks.flatten(1).sum(1).argsort(stable=True)
-    for chosen in order.split(lanes):
+    pixels = height * width
+    lanes = max(1, LEAST_CELLS // pixels, min(LEAST_LANES, MOST_CELLS // pixels))
+    if images.device.type != "cpu":
+        lanes = max(1, CELLS_ON_GPU // pixels)
+    lanes = -(-batch // -(-batch // lanes))  # chunks of equal size
+    solver = _solver(height, width, lanes, dtype, images.device)
+    counts = torch.cat([part.sum(1) for part in masks.flatten(1).split(64)])  # sum converts to int64: keep that small
+    for chosen in counts.argsort(stable=True).split(lanes):
         yield chosen, solver
+
+
+class _Kept(threading.local):
+    """The solver of the last call in this thread. Touching its buffers for the first time can cost as much as using them."""
+
+    solver: Solver | None = None
+    made_for: tuple[object, ...] = ()
+
+
+_kept = _Kept()
+
+
+def _solver(height: int, width: int, lanes: int, dtype: torch.dtype, device: torch.device) -> Solver:
+    """A solver of this size, made anew or kept from the last call (on a CPU: at most about 150 MB)."""
+    made_for = (height, width, lanes, dtype)
+    if device.type != "cpu":
+        return Solver(height, width, lanes, dtype, device)
+    if _kept.solver is None or _kept.made_for != made_for:
+        _kept.solver, _kept.made_for = None, made_for  # frees the old one first
+        _kept.solver = Solver(height, width, lanes, dtype, device)
+    return _kept.solver
 
 
 def _direct(image: Tensor, mask: Tensor) -> tuple[Tensor, float]:

@@ -41,7 +41,7 @@ def degrees(height: int, width: int) -> Tensor:
 
 
 def folded(field: Tensor, dim: int) -> Tensor:
-    """Sum along `dim`, by halves in place (a view of `field`, which is spent): no lane's sum depends on its neighbours."""
+    """Sum along `dim`, by halves in place (a view of `field`, which is spent): no lane's sum depends on the others."""
     n = field.shape[dim]
     while n > 1:
         half = n // 2
@@ -87,7 +87,9 @@ class Fine:
         self.residual, self.correction = (torch.empty_like(like) for _ in range(2))
         self.pair, self.half, self.left = (torch.empty_like(like) for _ in range(3))
         height, width, _ = like.shape
-        self.degree = degrees(height, width).to(like)[..., None]
+        self.degree = torch.empty_like(like).copy_(
+            degrees(height, width)[..., None]
+        )  # filled in: faster than broadcast
         self.blur_correction = self.blur(self.correction)
 
     def blur(self, x: Tensor) -> Blur:
@@ -97,7 +99,7 @@ class Fine:
     def load(self, removed: Tensor) -> None:
         """Take new masks [H, W, S], 1 where a pixel is removed and 0 where it is kept."""
         self.removed.copy_(removed)
-        torch.mul(removed, self.degree + 4, out=self.diagonal)
+        torch.mul(removed, self.degree, out=self.diagonal).add_(removed, alpha=4)
         torch.div(removed, self.degree, out=self.inverse)
 
     def entries(self) -> Entries:
@@ -109,7 +111,7 @@ class Fine:
         return torch.mul(self.removed, self.degree, out=self.residual), *pairs
 
     def times(self, x: Tensor, blur: Blur) -> Tensor:
-        """s x − W x at the removed pixels, 0 elsewhere, in the buffer `pair`; `blur` is this level's filter on `x`."""
+        """A x at the removed pixels, 0 elsewhere, in the buffer `pair`; `blur` is this level's filter on `x`."""
         around = blur()
         return torch.mul(self.diagonal, x, out=self.pair).addcmul_(self.removed, around, value=-1)
 

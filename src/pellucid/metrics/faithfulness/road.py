@@ -12,8 +12,8 @@ from pellucid.types import Image, Labels, Saliency
 ROAD_PERCENTAGES = tuple(range(1, 100, 5))
 """The 20 levels of T3S: 1, 6, …, 96 % of the pixels removed."""
 
-NUMBERS_AT_ONCE = 2**25
-"""Imputed pixel values held at a time (128 MB in float32), whatever the number of images and levels."""
+NUMBERS_AT_ONCE = 2**21
+"""Imputed pixel values held at a time (8 MB in float32, but at least one image at all levels)."""
 
 
 @torch.no_grad()
@@ -26,7 +26,7 @@ def road_curve(
     noise: Tensor | None,
     percentages: Sequence[float] = ROAD_PERCENTAGES,
     noise_scale: float | Tensor = 0.01,
-    tolerance: float = 1e-5,
+    tolerance: float = 2e-5,
 ) -> Tensor:
     """Whether each image is still classified as `y` after removal of its most salient p % of pixels (MoRF).
 
