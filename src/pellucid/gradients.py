@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import BadInput
-from pellucid.types import Image, Labels
+from pellucid.types import Image, Labels, check_labels
 
 Score = Callable[[Tensor], Tensor]
 """Maps logits [B, K] to one number per image [B]."""
@@ -54,17 +54,30 @@ def input_gradient(
 
 def logit_of(target: Labels) -> Score:
     """Score z_target: the logit of one class per image (what T3S explains)."""
-    return lambda logits: logits.gather(1, target[:, None]).squeeze(1)
+    return _checked(target, lambda logits: logits.gather(1, target[:, None]).squeeze(1))
 
 
 def centred_logit_of(target: Labels) -> Score:
     """Score z_target - mean(z): free of the gauge z → z + c(x) that the softmax cannot see (definitions §4.0)."""
-    return lambda logits: logits.gather(1, target[:, None]).squeeze(1) - logits.mean(1)
+    return _checked(target, lambda logits: logits.gather(1, target[:, None]).squeeze(1) - logits.mean(1))
 
 
 def cross_entropy_with(target: Labels) -> Score:
     """Score: the cross-entropy of each image (not averaged, so that an image's gradient ignores its batch mates)."""
-    return lambda logits: torch.nn.functional.cross_entropy(logits, target, reduction="none")
+    return _checked(target, lambda logits: torch.nn.functional.cross_entropy(logits, target, reduction="none"))
+
+
+def _checked(target: Labels, score: Score) -> Score:
+    """The score, with the labels looked at when the number of classes is first known: once, as it waits for a GPU."""
+    seen: set[int] = set()
+
+    def checked(logits: Tensor) -> Tensor:
+        if logits.shape[1] not in seen:
+            check_labels(target, logits.shape[1])
+            seen.add(logits.shape[1])
+        return score(logits)
+
+    return checked
 
 
 def describe(value: object) -> str:

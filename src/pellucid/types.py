@@ -38,13 +38,13 @@ class Loss:
     parts: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-def check_batch(x: Image, y: Labels, classes: int) -> None:
-    """Refuse pixels outside [0, 1], non-finite pixels, and labels outside 0 … classes - 1.
+def check_images(x: Image, y: Labels) -> None:
+    """Refuse anything but floating-point images with pixels in [0, 1] and one label each.
 
     Raises
     ------
     BadInput
-        With the range or label that was seen.
+        With the shape, range or number that was seen.
     """
     if x.ndim != 4 or not x.is_floating_point():
         raise BadInput(f"images must be floating point [B, C, H, W]; got {x.dtype} of shape {tuple(x.shape)}")
@@ -58,5 +58,9 @@ def check_batch(x: Image, y: Labels, classes: int) -> None:
             f"pixels must lie in [0, 1]; saw values from {low:.4g} to {high:.4g}. "
             "Normalisation belongs in the model's first layer, not in the data"
         )
-    if int(y.min()) < 0 or int(y.max()) >= classes:
+
+
+def check_labels(y: Labels, classes: int) -> None:
+    """Refuse labels outside 0 … classes - 1. Raises BadInput with the range that was seen."""
+    if y.numel() and not 0 <= int(y.min()) <= int(y.max()) < classes:
         raise BadInput(f"labels must lie in 0 … {classes - 1}; saw {int(y.min())} to {int(y.max())}")

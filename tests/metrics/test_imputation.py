@@ -1,5 +1,7 @@
 """Imputation against a dense solve written here, Quantus 0.5.3, golden values, and properties of the equation."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -204,6 +206,16 @@ def test_an_image_does_not_depend_on_its_batch(monkeypatch):
         assert torch.equal(impute(images[i : i + 1], removed[i : i + 1]).images[0], together[i])
     monkeypatch.setattr(imputation, "LEAST_CELLS", 23 * 256)  # other chunks, the last one not full
     assert torch.equal(impute(images, removed).images, together)
+
+
+def test_two_threads_do_not_share_buffers():
+    generator = torch.Generator().manual_seed(12)
+    images, removed = torch.rand(40, 1, 24, 24, generator=generator), torch.rand(40, 24, 24, generator=generator) < 0.7
+    halves = [(images[:20], removed[:20]), (images[20:], removed[20:])] * 4
+    expected = [impute(*half).images for half in halves]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda half: impute(*half).images, halves))
+    assert all(torch.equal(a, b) for a, b in zip(results, expected, strict=True))
 
 
 def test_values_at_removed_pixels_do_not_matter_and_the_input_is_not_touched():

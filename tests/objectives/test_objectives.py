@@ -162,3 +162,20 @@ def test_legacy_attacks_its_share_of_the_batches(tiny_net, tiny_batch):
         for seed in range(60)
     )
     assert 18 <= attacked <= 42
+
+
+@pytest.mark.parametrize("objective", [natural, lambda *a, **k: adversarial(*a, generator=draws(), eps=0.1, **k)])
+def test_impossible_pixels_and_labels_are_named(tiny_net, tiny_batch, objective):
+    x, y = tiny_batch
+    with pytest.raises(BadInput, match=r"pixels must lie in \[0, 1\]; saw values from -2.* to .*Normalisation belongs"):
+        objective(tiny_net, 4 * x - 2.5, y)
+    with pytest.raises(BadInput, match="saw values from nan"):
+        objective(tiny_net, x / x.new_zeros(()).log().exp() * 0, y)
+    with pytest.raises(BadInput, match="labels must lie in 0 … 2; saw 5 to 5"):
+        objective(tiny_net, x, torch.full_like(y, 5))
+    with pytest.raises(BadInput, match="labels must lie in 0 … 2; saw -1"):
+        objective(tiny_net, x, y - 1)
+    with pytest.raises(BadInput, match="8 images came with 3 labels"):
+        objective(tiny_net, x, y[:3])
+    with pytest.raises(BadInput, match="must be floating point"):
+        objective(tiny_net, (255 * x).to(torch.uint8), y)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pellucid.attacks.ball import Ball
 from pellucid.gradients import cross_entropy_with, input_gradient
-from pellucid.types import Image, Labels
+from pellucid.types import Image, Labels, check_images, check_labels
 
 PIXELS = (0.0, 1.0)
 
@@ -84,9 +84,12 @@ def worst_case(
     robust
         bool [B]: correctly classified at x and at every iterate.
     """
+    check_images(x, y)
     found = x.detach().clone()
     with torch.no_grad():
-        robust = model(x).argmax(1) == y
+        logits = model(x)
+    check_labels(y, logits.shape[1])
+    robust = logits.argmax(1) == y
     for start in starts:
         active = robust.nonzero().squeeze(1)
         clean, current = x[active], _into(PIXELS, x[active] if start is None else x[active] + start[active])

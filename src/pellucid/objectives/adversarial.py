@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from pellucid.attacks import ball, pgd
 from pellucid.modes import mode, unwrapped
 from pellucid.naming import Count, NonNegative, Positive
-from pellucid.types import Image, Labels, Loss
+from pellucid.types import Image, Labels, Loss, check_images
 
 
 def adversarial(
@@ -43,6 +43,7 @@ def adversarial(
     steps
         Number of PGD steps T. Cost: T + 1 forward and backward passes.
     """
+    check_images(x, y)
     region = ball(norm, eps)
     alpha = 2.5 * eps / steps if step_size is None else step_size
     with mode(model, training=False):

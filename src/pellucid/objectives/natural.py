@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from pellucid.types import Image, Labels, Loss
+from pellucid.types import Image, Labels, Loss, check_images, check_labels
 
 
 def natural(model: nn.Module, x: Image, y: Labels, *, generator: torch.Generator | None = None) -> Loss:  # noqa: ARG001 (one signature)
@@ -17,5 +17,8 @@ def natural(model: nn.Module, x: Image, y: Labels, *, generator: torch.Generator
     generator
         Not used; every objective takes one.
     """
-    loss = cross_entropy(model(x), y)
+    check_images(x, y)
+    logits = model(x)
+    check_labels(y, logits.shape[1])
+    loss = cross_entropy(logits, y)
     return Loss(loss, {"cross_entropy": loss.detach()})

@@ -133,7 +133,7 @@ def _chunks(images: Image, masks: Tensor, dtype: torch.dtype) -> Iterator[tuple[
 
 
 class _Kept(threading.local):
-    """The solver of the last call in this thread. Touching its buffers for the first time can cost as much as using them."""
+    """The solver of the last call in this thread: touching fresh buffers can cost as much as the arithmetic in them."""
 
     solver: Solver | None = None
     made_for: tuple[object, ...] = ()
