@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from test_cli import pellucid
 
 ROOT = Path(os.environ.get("PELLUCID_DATA", ""))

@@ -4,14 +4,15 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import BadInput
-from pellucid.metrics.faithfulness.multigrid import Blur, Multigrid, folded
+from pellucid.metrics.faithfulness.multigrid import Multigrid
+from pellucid.metrics.faithfulness.stencil import Blur, folded
 
 MOST_ITERATIONS = 40
-"""6 to 9 are usual. A system that has not converged by then is reported as unsolved."""
+"""4 to 7 are usual. A system that has not converged by then is reported as unsolved."""
 
 
 class Solver:
-    """Solves A v = W x_kept for up to `lanes` masks of one image size; see :mod:`multigrid` for A and the layout.
+    """Solves A v = W x_kept for up to `lanes` masks of one image size; see :mod:`stencil` for A and the layout.
 
     The residual that the iteration carries along gathers rounding errors, so the residual that counts is measured anew
     on the result, in float64.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pellucid.errors import BadInput
 from pellucid.metrics.faithfulness.conjugate_gradients import Solver
-from pellucid.metrics.faithfulness.multigrid import COUPLINGS, degrees
+from pellucid.metrics.faithfulness.stencil import COUPLINGS, degrees
 from pellucid.types import Image
 
 LEAST_CELLS, MOST_CELLS, LEAST_LANES = 2**18, 2**20, 20
