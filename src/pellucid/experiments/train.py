@@ -114,6 +114,9 @@ def claim(config: RunConfig, directory: Path) -> None:
         if is_main_process():
             write_atomic(path, text)
         return
+    if is_main_process():
+        for rest in directory.glob(".*.*.*"):  # what a killed process had begun to write
+            rest.unlink(missing_ok=True)
     before = yaml.safe_load(path.read_text(encoding="utf-8"))
     differing = differences(before, plain(config))
     if differing:

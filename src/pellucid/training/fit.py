@@ -4,6 +4,7 @@ import os
 import resource
 import signal
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -182,6 +183,8 @@ def launch(settings: TrainingSettings) -> Fabric:
     else:
         local = int(os.environ["LOCAL_WORLD_SIZE"])
         # Attack passes run on the unwrapped module, so buffers need no broadcast before each forward (pytorch#175024).
+        # Newer torch has another word for it, which the oldest supported one does not know.
+        warnings.filterwarnings("ignore", message=".*broadcast_buffers")
         strategy = DDPStrategy(broadcast_buffers=False)
         fabric = Fabric(
             accelerator=accelerator,

@@ -45,7 +45,9 @@ class Reporter:
         """Report a finished epoch: a line where there is no terminal, a note beside the bar where there is one."""
         robust = "" if row["robust_accuracy"] is None else f"  robust {row['robust_accuracy']:.3f}"
         self._note = f"val {row['clean_accuracy']:.3f}{robust}"
-        if not self._live:
+        if self._live:
+            self._bar.update(self._task, note=self._note)
+        else:
             self.say(
                 f"{self.title}  epoch {row['epoch']}/{epochs}  loss {row['loss']:.3f}  {self._note}  "
                 f"{row['images_per_second']:.0f} img/s  {duration(row['seconds_left'])} left"
