@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pellucid.attacks import ball, sample_per_image, worst_case
+from pellucid.attacks import ball
 from pellucid.data.dataset import Dataset
 from pellucid.errors import BadInput, unknown_name
 from pellucid.experiments.manifest import code_hash
@@ -32,6 +32,7 @@ from pellucid.experiments.suite import (
 )
 from pellucid.experiments.train import load_run
 from pellucid.files import read_json, write_atomic, write_json, write_json_lines
+from pellucid.metrics.robustness import robust_accuracy
 from pellucid.models.smoothing import SmoothBlock
 from pellucid.randomness import generator
 from pellucid.training.progress import Reporter, duration
@@ -245,16 +246,22 @@ def _accuracy_rows(
     run: Loaded, attack: Robustness, predicted: Tensor, seed: int, tick: Callable[[int], None]
 ) -> list[dict[str, Any]]:
     """One row a test image; `robust` is None for images beyond `attack.images` (drawn by the seed)."""
-    test, region = run.test, ball(attack.norm, attack.radius)
+    test = run.test
     order = torch.randperm(len(test), generator=generator(seed, "attacked images"))
     robust: dict[int, bool] = {}
     for positions in order[: attack.images].sort().values.split(256):
         x, y = to_device(test.batch(positions), run.model)
         ids = test.ids[positions].tolist()
-        starts = [
-            sample_per_image(region, x, ids, seed=seed, stream=f"pgd {restart}") for restart in range(attack.restarts)
-        ]
-        _, held = worst_case(run.model, x, y, region, step_size=attack.radius / 4, steps=attack.steps, starts=starts)
+        held = robust_accuracy(
+            run.model,
+            x,
+            y,
+            ids=ids,
+            region=ball(attack.norm, attack.radius),
+            steps=attack.steps,
+            restarts=attack.restarts,
+            seed=seed,
+        )
         robust |= dict(zip(positions.tolist(), held.tolist(), strict=True))
         tick(len(positions))
     return [
