@@ -171,9 +171,10 @@ def _check_shapes(x: Image, y: Labels, saliency: Saliency, noise: Tensor | None,
 
 
 def _parts(images: int, numbers_per_image: int) -> Iterator[slice]:
-    """Slices of the batch whose imputed levels are held at once."""
-    size = max(1, NUMBERS_AT_ONCE // max(1, numbers_per_image))
-    return (slice(start, start + size) for start in range(0, images, size))
+    """Slices of the batch, of equal size, whose imputed levels are held at once."""
+    most = max(1, NUMBERS_AT_ONCE // max(1, numbers_per_image))
+    size = -(-images // max(1, -(-images // most)))
+    return (slice(start, start + size) for start in range(0, images, max(1, size)))
 
 
 def _per_level(images: Tensor, masks: Tensor) -> Tensor:
