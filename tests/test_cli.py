@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -185,8 +186,6 @@ def test_bad_input_exits_2_with_one_line(results, config, tmp_path, arguments, m
 
 
 def test_a_damaged_checkpoint_is_named(results, tmp_path):
-    import shutil
-
     run = tmp_path / "run"
     shutil.copytree(results / "runs" / "N", run)
     weights = run / "weights.safetensors"
@@ -200,3 +199,74 @@ def test_a_run_of_another_config_is_not_overwritten(results, config):
     done = pellucid("train", config, *SMALL, "seed=1", "--out", results / "runs" / "A")
     assert done.returncode == 2
     assert "seed: 0 there, 1 here" in done.stderr
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three classes of colour images that a user might have."""
+    draws = np.random.default_rng(0)
+    for split, count in (("train", 12), ("test", 5)):
+        for label in ("ant", "bee", "cäsar"):
+            (tmp_path / "data" / split / label).mkdir(parents=True)
+            for number in range(count):
+                pixels = draws.integers(0, 256, (24, 24, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "data" / split / label / f"{number}.png")
+    return tmp_path / "data"
+
+
+def on_folder(config, folder, out):
+    changes = ["data={name: folder, validation: 6}", "training.max_steps=2", "training.batch_size=8"]
+    return pellucid("train", config, *changes, "--data-root", folder, "--out", out)
+
+
+def test_a_users_own_images_train(config, folder, tmp_path):
+    done = on_folder(config, folder, tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["data"]["classes"] == ["ant", "bee", "cäsar"]
+    assert manifest["data"]["image"] == [3, 24, 24]
+
+
+def test_a_run_that_could_not_start_leaves_its_folder_free(config, tmp_path):
+    assert pellucid("train", config, *SMALL, "smoothing.after=fc1", "--out", tmp_path / "run").returncode == 2
+    done = pellucid("train", config, *SMALL, "smoothing.after=pool1", "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("fault", ["truncated", "text", "empty class", "mixed channels", "missing"])
+def test_unusable_images_exit_2_with_their_path(config, folder, tmp_path, fault):
+    victim = folder / "train" / "bee" / "3.png"
+    if fault == "truncated":
+        victim.write_bytes(victim.read_bytes()[:200])
+    elif fault == "text":
+        victim.write_text("not an image")
+    elif fault == "mixed channels":
+        Image.fromarray(np.zeros((24, 24), dtype=np.uint8)).save(victim)
+    else:
+        victim = victim.parent if fault == "empty class" else folder / "train"
+        shutil.rmtree(victim)
+        if fault == "empty class":
+            victim.mkdir()
+        else:
+            victim = folder  # "… has no folder 'train'"
+    done = on_folder(config, folder, tmp_path / "run")
+    assert done.returncode == 2
+    assert str(victim) in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_weights_of_another_architecture_are_named(results, tmp_path):
+    run, other = tmp_path / "run", results / "runs" / "G" / "weights.safetensors"
+    shutil.copytree(results / "runs" / "N", run)
+    shutil.copy(other, run / "weights.safetensors")
+    done = pellucid("measure", run)
+    assert done.returncode == 2
+    assert "is not the file that manifest.json describes" in done.stderr
+    manifest = json.loads((run / "manifest.json").read_text())
+    manifest["weights"]["sha256"] = json.loads((results / "runs" / "G" / "manifest.json").read_text())["weights"][
+        "sha256"
+    ]
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    done = pellucid("measure", run)
+    assert done.returncode == 2
+    assert "checkpoint for another architecture" in done.stderr

@@ -13,7 +13,7 @@ from pellucid.experiments.manifest import CONFIG, MANIFEST, describe, file_hash,
 from pellucid.files import read_json, write_atomic, write_json
 from pellucid.training.checkpoint import load, load_weights
 from pellucid.training.estimate import Estimate, estimate
-from pellucid.training.fit import WEIGHTS, fit, is_main_process
+from pellucid.training.fit import fit, is_main_process
 from pellucid.training.progress import Reporter
 from pellucid.training.step import Batches
 
@@ -34,7 +34,7 @@ def train(config: RunConfig, directory: Path, *, title: str | None = None) -> di
     """
     title = title or directory.name
     say = Reporter(title, 0, quiet=not is_main_process()).say
-    claim(config, directory)
+    check_folder(config, directory)
     manifest = read_json(directory / MANIFEST) if (directory / MANIFEST).exists() else None
     if manifest and manifest["status"] == "finished":
         say(f"{title}: already trained ({directory})")
@@ -46,7 +46,11 @@ def train(config: RunConfig, directory: Path, *, title: str | None = None) -> di
         say(f"{title}: {expected}")
         manifest = describe(config, splits, model, expected)
         if is_main_process():
+            text = yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True)
+            write_atomic(directory / CONFIG, text)
             write_json(directory / MANIFEST, manifest)
+    if is_main_process():
+        remove_leftovers(directory)
     state = fit(
         model,
         objective,
@@ -103,24 +107,26 @@ def read_run(directory: Path) -> tuple[RunConfig, dict[str, Any]]:
     return check(raw), read_json(directory / MANIFEST)
 
 
-def claim(config: RunConfig, directory: Path) -> None:
-    """Write the config into a new run directory, or check that an old one is of the same config."""
-    path, text = directory / CONFIG, yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True)
+def check_folder(config: RunConfig, directory: Path) -> None:
+    """Refuse a directory that is a file, holds anything but a run, or a run of another config (the keys are named)."""
     if directory.exists() and not directory.is_dir():
         raise BadInput(f"{directory} is a file; --out must name a folder")
-    if not path.exists():
-        if directory.exists() and any(not path.name.startswith(".") for path in directory.iterdir()):
-            raise BadInput(f"{directory} is not empty and holds no run; choose another --out")
-        if is_main_process():
-            write_atomic(path, text)
+    if not (directory / MANIFEST).exists():
+        others = [path.name for path in directory.glob("[!.]*") if path.name != CONFIG]
+        if others:
+            raise BadInput(f"{directory} is not empty ({others[0]}, …) and holds no run; choose another --out")
         return
-    if is_main_process():
-        for rest in directory.glob(".*.*.*"):  # what a killed process had begun to write
-            rest.unlink(missing_ok=True)
-    before = yaml.safe_load(path.read_text(encoding="utf-8"))
-    differing = differences(before, plain(config))
+    before, after = plain(read_run(directory)[0]), plain(config)
+    before["data"]["root"] = after["data"]["root"]  # data may move; their hashes are compared when they are used
+    differing = differences(before, after)
     if differing:
         raise BadInput(f"{directory} holds a run of another config ({', '.join(differing)}); choose another --out")
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Delete what a killed process had begun to write (see :func:`pellucid.files.write_atomic`)."""
+    for path in directory.glob(".*.*.*"):
+        path.unlink(missing_ok=True)
 
 
 def differences(before: Any, after: Any, place: str = "") -> list[str]:
@@ -140,6 +146,3 @@ def _estimate(config: RunConfig, splits: Splits, model: nn.Module) -> Estimate:
         settings=config.training,
         seed=config.seed,
     )
-
-
-__all__ = ["WEIGHTS", "claim", "dry_run", "load_run", "read_run", "train"]

@@ -6,7 +6,7 @@ ATTRIBUTIONS = {
     "gradient": "Gradient",
     "integrated_gradients": "Integrated gradients",
     "input_x_gradient": "Input × gradient",
-    "smoothgrad": "SmoothGrad",
+    "smooth_grad": "SmoothGrad",
 }
 
 DASH = "–"
