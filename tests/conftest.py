@@ -1,4 +1,6 @@
 import os
+import tarfile
+from pathlib import Path
 
 # Two tests at a time on two cores run fastest with one thread each, and a fixed count keeps sums in a fixed order.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -38,3 +40,19 @@ def tiny_batch() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     x = torch.rand(8, 1, 6, 6, dtype=torch.float64, generator=generator)
     return x, torch.randint(0, 3, (8,), generator=generator)
+
+
+@pytest.fixture(scope="session")
+def real_data(tmp_path_factory) -> Path:
+    """The data sets under $PELLUCID_DATA in one folder: folders as they are, tar archives unpacked."""
+    source = os.environ.get("PELLUCID_DATA")
+    if not source:
+        pytest.skip("set PELLUCID_DATA to a folder with copies of cifar10 and imagenette (folders or tar archives)")
+    folder = tmp_path_factory.mktemp("data")
+    for path in Path(source).iterdir():
+        if path.is_dir():
+            (folder / path.name).symlink_to(path.absolute())
+        elif ".tar" in path.suffixes[-2:]:
+            with tarfile.open(path) as archive:
+                archive.extractall(folder, filter="data")
+    return folder

@@ -1,14 +1,9 @@
 """CIFAR-10 and Imagenette end to end, where real copies exist under $PELLUCID_DATA: a few steps, measured, reported."""
 
-import os
-import tarfile
-from pathlib import Path
-
 import pytest
 
 from test_cli import pellucid
 
-ROOT = os.environ.get("PELLUCID_DATA")
 TRAINING = [
     "training.max_steps=3",
     "training.batch_size=16",
@@ -21,29 +16,14 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    """A folder with the copies under $PELLUCID_DATA: folders as they are, archives unpacked."""
-    if not ROOT:
-        pytest.skip("set PELLUCID_DATA to a folder with copies of cifar10 and imagenette (folders or tar archives)")
-    folder = tmp_path_factory.mktemp("data")
-    for path in Path(ROOT).iterdir():
-        if path.is_dir():
-            (folder / path.name).symlink_to(path.absolute())
-        elif path.suffixes[:1] == [".tar"] or path.suffixes[-1:] == [".tar"]:
-            with tarfile.open(path) as archive:
-                archive.extractall(folder, filter="data")
-    return folder
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_a_real_copy_trains_measures_and_reports(name, root, tmp_path):
-    if not any(root.glob(f"{name}*")):
+def test_a_real_copy_trains_measures_and_reports(name, real_data, tmp_path):
+    if not any(real_data.glob(f"{name}*")):
         pytest.skip(f"no copy of {name} under $PELLUCID_DATA")
     config = tmp_path / "c.yaml"
     config.write_text(
-        f"data: {{name: {name}, root: {root}}}\n"
+        f"data: {{name: {name}, root: {real_data}}}\n"
         "objective: {name: adversarial, eps: 0.02, steps: 2}\n"
         "training: {robust_validation: {eps: 0.02, steps: 2}}\n"
     )

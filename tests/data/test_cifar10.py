@@ -1,10 +1,8 @@
 """CIFAR-10 from a tree, from torchvision's batches, and what is said when neither is right."""
 
 import hashlib
-import os
 import pickle
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -114,11 +112,10 @@ def test_nothing_there(tmp_path):
 
 
 @pytest.mark.slow
-def test_real_copy():
-    root = Path(os.environ.get("PELLUCID_DATA", ""))
-    if not any((root / name).is_dir() for name in ("cifar10", "cifar10-jpeg", "cifar-10-batches-py")):
+def test_real_copy(real_data):
+    if not any((real_data / name).is_dir() for name in ("cifar10", "cifar10-jpeg", "cifar-10-batches-py")):
         pytest.skip("no CIFAR-10: set PELLUCID_DATA to a folder that holds a copy")
-    train, test = cifar10(split="train"), cifar10(split="test")
+    train, test = cifar10(real_data, "train"), cifar10(real_data, "test")
     assert (train.images.shape, test.images.shape) == ((50_000, 3, 32, 32), (10_000, 3, 32, 32))
     assert torch.bincount(train.labels).tolist() == [5_000] * 10
     assert torch.bincount(test.labels).tolist() == [1_000] * 10

@@ -1,8 +1,5 @@
 """Imagenette in the layouts that exist."""
 
-import os
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -82,11 +79,10 @@ def test_wrong_input(make_tree, tmp_path):
 
 
 @pytest.mark.slow
-def test_real_copy():
-    root = Path(os.environ.get("PELLUCID_DATA", ""))
-    if not any(root.glob("imagenette*160*")):
+def test_real_copy(real_data):
+    if not any(real_data.glob("imagenette*160*")):
         pytest.skip("no Imagenette of size 160: set PELLUCID_DATA to a folder that holds a copy")
-    train, test = imagenette(image_size=64), imagenette(split="test", image_size=64)
+    train, test = imagenette(real_data, image_size=64), imagenette(real_data, "test", image_size=64)
     assert len(train.classes) == 10
     assert "golf ball" in train.classes
     assert train.classes == test.classes

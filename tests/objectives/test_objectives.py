@@ -12,7 +12,17 @@ from pellucid.errors import BadInput
 from pellucid.objectives import adversarial, adversarial_legacy, natural
 from pellucid.objectives.adversarial_legacy import Quirks
 
-REQUIRED = {"adversarial": {"eps": 0.1}, "adversarial_legacy": {"eps": 0.1, "step_size": 0.02, "steps": 3}}
+REQUIRED = {
+    "adversarial": {"eps": 0.1},
+    "adversarial_legacy": {"eps": 0.1, "step_size": 0.02, "steps": 3},
+    "elastic_net": {"eps": 0.05, "eps2": 0.02},
+    "fast_adversarial": {"eps": 0.05},
+    "gaussian_noise": {"sigma": 0.1},
+    "group_norm": {"eps": 0.1, "block": 2},
+    "input_gradient_penalty": {"weight": 0.05},
+    "l1": {"eps": 0.05},
+    "trades": {"eps": 0.05, "beta": 1.0},
+}
 
 
 def draws(seed=0):

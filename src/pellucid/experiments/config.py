@@ -12,6 +12,9 @@ from pellucid.naming import find, first_problem, options_of
 from pellucid.training import optimizers, schedules
 from pellucid.training.settings import Named, RobustValidation, TrainingSettings
 
+ATTACKING = ("adversarial", "fast_adversarial", "trades")
+"""Objectives that train against a ball whose eps is meant for evaluation, too."""
+
 SUPPLIED_TO_MODELS = ("channels", "classes", "image_size")
 
 
@@ -129,10 +132,11 @@ def _resolved(config: RunConfig) -> RunConfig:
 def _resolved_training(settings: TrainingSettings, objective: Named) -> TrainingSettings:
     options = objective.options
     attack, choose = settings.robust_validation, settings.choose
-    if attack is None and "eps" in options and "norm" in options:
-        attack = RobustValidation(eps=options["eps"], norm=options["norm"])
+    trained_against = objective.name.replace("-", "_") in ATTACKING
+    if attack is None and trained_against:
+        attack = RobustValidation(eps=options["eps"], norm=options.get("norm", "linf"))
     if choose == "auto":
-        choose = "clean" if attack is None or "eps" not in options else "robust"
+        choose = "robust" if trained_against else "clean"
     return settings.model_copy(
         update={
             "optimizer": _filled(settings.optimizer, optimizers, "optimizer"),

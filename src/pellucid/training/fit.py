@@ -23,6 +23,7 @@ from pellucid.errors import BadInput, RunFailed
 from pellucid.files import write_json_lines
 from pellucid.modes import unwrapped
 from pellucid.naming import find, options_of
+from pellucid.objectives.fast_adversarial import overfitting_alarm
 from pellucid.training import optimizers, schedules
 from pellucid.training.checkpoint import flatten_optimizer, load, load_weights, restore_optimizer, save
 from pellucid.training.progress import Reporter
@@ -108,6 +109,8 @@ def fit(
             if state.step % batches.per_epoch == 0 or state.step == batches.steps:
                 row = run.end_epoch(validation, batches.steps, speed)
                 reporter.epoch(row, settings.epochs)
+                if alarm := overfitting_alarm(state.history):
+                    reporter.say(alarm)
                 saved = clock = time.monotonic()
             elif stop.asked or now - saved > settings.checkpoint_seconds:
                 run.save()
