@@ -1,9 +1,14 @@
-# Sourced by the other scripts: makes the virtual environment .venv and installs the project into it.
-#   . scripts/environment.sh          what running Pellucid needs
-#   . scripts/environment.sh dev      and what testing it needs
+#!/usr/bin/env bash
+# Makes the virtual environment .venv and installs the project into it; the other scripts call it.
+#   bash scripts/environment.sh core    what running Pellucid needs
+#   bash scripts/environment.sh dev     and what testing it needs
 # It does nothing where that has been done for the present pyproject.toml.
+set -euo pipefail
+cd "$(dirname "$0")/.."
 
-extras="${1:+[$1]}"
+kind="${1:-core}"
+extras=""
+if [ "$kind" = dev ]; then extras="[dev]"; fi
 venv=.venv
 
 find_python() {
@@ -30,16 +35,16 @@ make_venv() { # Debian ships venv without ensurepip unless python3-venv is insta
     return 1
 }
 
-stamp="$venv/.installed-${1:-core}"
+stamp="$venv/.installed-$kind"
 if [ ! -f "$stamp" ] || [ pyproject.toml -nt "$stamp" ]; then
-    [ -x "$venv/bin/python" ] || make_venv || exit 1
+    "$venv/bin/python" -m pip --version >/dev/null 2>&1 || make_venv
     echo "installing Pellucid and PyTorch into $venv (about 5 GB, a few minutes the first time) …"
     # Big wheels are unpacked in TMPDIR, and /tmp is often too small for them.
     mkdir -p "$venv/tmp"
-    TMPDIR="$PWD/$venv/tmp" "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".$extras" || exit 1
-    if [ "${1:-}" = dev ]; then
+    TMPDIR="$PWD/$venv/tmp" "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".$extras"
+    if [ "$kind" = dev ]; then
         # It pins an old `requests` that it does not need for PGD, so it comes without its dependencies.
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps torchattacks==3.5.1 || exit 1
+        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps torchattacks==3.5.1
     fi
     rm -rf "$venv/tmp"
     touch "$stamp"
