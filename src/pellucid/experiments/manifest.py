@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 import pellucid
-from pellucid.data.dataset import Dataset
 from pellucid.experiments.build import Splits
 from pellucid.experiments.config import RunConfig, plain
 from pellucid.training.estimate import Estimate
@@ -108,8 +107,3 @@ def code_hash() -> str:
 def file_hash(path: Path) -> str:
     """SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def dataset_identity(dataset: Dataset) -> dict[str, Any]:
-    """What a measurement remembers of the images it was made on."""
-    return {"name": dataset.name, "split": dataset.split, "sha256": dataset.digest(), "images": len(dataset)}

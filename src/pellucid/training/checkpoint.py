@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
@@ -98,8 +97,3 @@ def _diagnosis(content: bytes, error: Exception) -> str:
     if content.lstrip()[:1] == b"<":
         return "it is a web page, not weights; download it again"
     return f"it is damaged or truncated ({error})"
-
-
-def parameters_finite(model: nn.Module) -> bool:
-    """Whether every weight is a finite number."""
-    return all(bool(torch.isfinite(parameter).all()) for parameter in model.parameters())

@@ -87,11 +87,12 @@ def fit(
     if batches.size % fabric.world_size:
         raise BadInput(f"batch_size {batches.size} cannot be shared over {fabric.world_size} processes evenly")
     optimizer = make_optimizer(model, settings.optimizer)
+    base = [group["lr"] for group in optimizer.param_groups]  # a resumed optimiser holds the scheduled rates instead
     wrapped, _ = fabric.setup(model, optimizer)
     state = resume(directory / CHECKPOINT, model, optimizer)
     reporter = Reporter(title, batches.steps, quiet=not fabric.is_global_zero)
     run = _Run(fabric, model, optimizer, settings, seed, directory, state, batches.per_epoch)
-    factor, base = make_schedule(settings.schedule), [group["lr"] for group in fresh_groups(model, settings.optimizer)]
+    factor = make_schedule(settings.schedule)
     with reporter, stop_signals() as stop:
         clock = saved = time.monotonic()
         while state.step < batches.steps:
@@ -206,11 +207,6 @@ def make_optimizer(model: nn.Module, spec: Named) -> Optimizer:
     options = options_of(function, spec.options, where=f"optimizer '{spec.name}'")
     optimizer: Optimizer = function(model.parameters(), **options)
     return optimizer
-
-
-def fresh_groups(model: nn.Module, spec: Named) -> list[dict[str, Any]]:
-    """The parameter groups of a new optimiser: the base learning rates, which a resumed one no longer holds."""
-    return make_optimizer(model, spec).param_groups
 
 
 def make_schedule(spec: Named) -> Any:
