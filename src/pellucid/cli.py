@@ -1,11 +1,13 @@
 """The command line. Heavy imports stand inside the commands, so that ``pellucid --help`` answers at once."""
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from pellucid.errors import BadInput, RunFailed, unknown_name
 
@@ -19,6 +21,10 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+METRICS_HELP = (
+    "gini, ssim, ros, road (the default); misalignment, curvature, groups, held_out, interpretation, alignment, "
+    "diffroad; or all. May be repeated."
+)
 RunPaths = Annotated[list[Path], typer.Argument(help="Run directories made by pellucid train.", metavar="RUN…")]
 
 
@@ -65,7 +71,7 @@ def measure(
     images: Annotated[int, typer.Option(min=1, help="Images that all runs classify correctly.")] = 1000,
     profile: Annotated[str, typer.Option(help="clean, legacy or both.")] = "clean",
     attribution: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
-    metric: Annotated[list[str] | None, typer.Option(help="gini, ssim, ros, road; may be repeated.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help=METRICS_HELP)] = None,
     eps: Annotated[float | None, typer.Option(min=0, help="Radius of the evaluation PGD, in pixels.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Steps of the evaluation PGD.")] = 20,
     restarts: Annotated[int, typer.Option(min=1, help="Restarts of the evaluation PGD.")] = 1,
@@ -89,25 +95,225 @@ def measure(
 
 
 @app.command()
+def diffroar(
+    runs: RunPaths,
+    level: Annotated[
+        list[float] | None,
+        typer.Option(help="Share of the coordinates kept; may be repeated. If absent: 0.05, 0.1, 0.2, 0.3 and 0.5."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Fresh models per level and side.")] = 3,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Of each training; the run's own budget if absent.")] = None,
+    attribution: Annotated[
+        list[str] | None, typer.Option(help="May be repeated; gradient if absent. random_map is the control.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Retrain on the pixels that an attribution puts first, and on those it puts last; goes on where it stopped."""
+    from pellucid.experiments import diffroar as retraining
+
+    levels = tuple(level) if level else retraining.LEVELS
+    settings = retraining.DiffroarSettings(tuple(attribution or ["gradient"]), levels, seeds, epochs)
+    retraining.diffroar(runs, settings)
+    _print_diffroar(runs, as_json=json)
+
+
+@app.command()
 def explain(
     run: Annotated[Path, typer.Argument(help="Run directory.", metavar="RUN")],
     images: Annotated[list[Path], typer.Argument(help="Image files.", metavar="IMAGE…")],
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")],
     attribution: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
+    duality: Annotated[
+        str | None,
+        typer.Option(
+            help="Draw what a norm penalises, too: l1, elastic_net, group_norm, a dotted path.", metavar="NORM"
+        ),
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="Of that norm, as eps=0.1; may be repeated.", metavar="key=value")
+    ] = None,
 ) -> None:
     """Draw the saliency maps of image files."""
+    from pellucid.experiments.duality import explain_duality, make_penalty
     from pellucid.experiments.explain import explain as run_explain
     from pellucid.files import write_atomic
+    from pellucid.report.figures.duality import duality as duality_picture
     from pellucid.report.figures.explanation import explanation
 
+    if option and duality is None:
+        raise BadInput(f"the option '{option[0]}' belongs to a norm; name one with --duality")
+    penalty = make_penalty(duality, option or []) if duality is not None else None
     explained = run_explain(run, images, attribution or ["gradient", "integrated_gradients"])
+    duals = explain_duality(run, images, penalty) if penalty is not None else []
     stems = [found.path.stem for found in explained]
-    for number, found in enumerate(explained):
-        title = f"{found.path.name}: {found.predicted} ({found.probability:.0%})"
-        again = f"-{stems[:number].count(stems[number]) + 1}" if stems[number] in stems[:number] else ""
-        target = out / f"{stems[number]}{again}.png"
+    again = [f"-{before + 1}" if (before := stems[:place].count(stem)) else "" for place, stem in enumerate(stems)]
+    targets = [out / f"{stem}{suffix}.png" for stem, suffix in zip(stems, again, strict=True)]
+    titles = [f"{found.path.name}: {found.predicted} ({found.probability:.0%})" for found in explained]
+    for title, target, found in zip(titles, targets, explained, strict=True):
         write_atomic(target, explanation(found.image, found.maps, title))
         typer.echo(f"{title}  {target}")
+    for title, target, (image, dual) in zip(titles, targets, duals, strict=False):  # none without --duality
+        beside = target.with_name(f"{target.stem}-duality.png")
+        full = f"{title}, {' '.join([str(duality), *(option or [])])}"
+        write_atomic(beside, duality_picture(image, dual.perturbed, dual.maps, dual.numbers, full))
+        typer.echo(f"{full}  {beside}")
+
+
+@app.command()
+def field(
+    config: Annotated[Path, typer.Argument(help="YAML config, as configs/field.yaml.", metavar="CONFIG.yaml")],
+    out: Annotated[Path, typer.Option(help="Folder for numbers, claims and figures; resumed if it exists.")],
+    overrides: Annotated[list[str] | None, typer.Argument(help="key=value", metavar="key=value…")] = None,
+) -> None:
+    """Gradient fields in the plane, with and without misalignment and outliers; goes on where it stopped."""
+    from pellucid.experiments.field.config import read_field_config
+    from pellucid.experiments.field.study import run_study
+    from pellucid.report.field import claims_table, write_field_report
+
+    run_study(read_field_config(config, overrides), out)
+    _show(claims_table(write_field_report(out)))
+    typer.echo(f"claims: {out / 'report.md'}  numbers: {out / 'field.json'}  figures: {out / 'figures'}")
+
+
+class _GridGroup(TyperGroup):
+    """``pellucid grid CONFIG.yaml`` is ``pellucid grid run CONFIG.yaml``; ``--ray`` may stand without an address."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        first = args[0] if args else "--help"
+        if first not in {"-h", "--help", *self.commands} and (first.startswith("-") or Path(first).suffix):
+            args = ["run", *args]
+        for place in [number for number, word in enumerate(args) if word == "--ray"]:
+            following = args[place + 1] if place + 1 < len(args) else ""
+            if not re.fullmatch(r"auto|local|ray://.+|[\w.-]+:\d+", following):
+                args[place] = "--ray=local"
+        return super().parse_args(ctx, args)
+
+
+grid_app = typer.Typer(cls=_GridGroup, no_args_is_help=True)
+app.add_typer(grid_app, name="grid", help="Many runs from one file: pellucid grid CONFIG.yaml --out DIR")
+GridDirectory = Annotated[Path, typer.Argument(help="Folder of a grid.", metavar="DIR")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Cells at a time; 1 if absent.")]
+RayAddress = Annotated[
+    str | None, typer.Option(help="Run on Ray: a cluster's address, or none for a local one.", metavar="[ADDRESS]")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@grid_app.command("run")
+def grid_run(
+    config: Annotated[Path, typer.Argument(help="YAML grid.", metavar="CONFIG.yaml")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the grid; what is done there is kept.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print cells and price only.")] = False,
+    jobs: Jobs = None,
+    shard: Annotated[str | None, typer.Option(help="Only every N-th cell from the I-th.", metavar="I/N")] = None,
+    ray: RayAddress = None,
+    reuse: Annotated[list[Path] | None, typer.Option(help="Take finished runs from here; may be repeated.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Train all cells of a grid, measure them, write the report; goes on where it stopped, on any machine."""
+    from pellucid.experiments.grid import run as grids
+    from pellucid.experiments.grid.reuse import reuse as fill
+    from pellucid.experiments.grid.spec import read_spec
+
+    spec = read_spec(config)
+    if out is None and not dry_run:
+        raise BadInput("grid needs --out DIR, the folder to write to (or --dry-run)")
+    grid = grids.planned(spec, out or Path())
+    names = grids.shard(grid, shard)
+    if dry_run:
+        _print_price(grid, names, jobs or 1, as_json=json)
+        return
+    if ray is None:
+        grids.check_devices(grid)
+    grids.prepare(grid)
+    for name in fill(grid, reuse or []):
+        typer.echo(f"{name}: taken from a finished run", err=True)
+    _run_grid(grid, names, jobs, ray, as_json=json)
+
+
+@grid_app.command("retry")
+def grid_retry(directory: GridDirectory, jobs: Jobs = None, ray: RayAddress = None, json: AsJson = False) -> None:
+    """Run the failed cells of a grid again, and those that are not finished."""
+    from pellucid.experiments.grid.run import retry
+    from pellucid.experiments.grid.store import read_grid
+
+    grid = read_grid(directory.absolute())
+    typer.echo(f"failed, to be run again: {', '.join(retry(grid)) or 'none'}", err=True)
+    _run_grid(grid, [cell.name for cell in grid.cells], jobs, ray, as_json=json)
+
+
+@grid_app.command("status")
+def grid_status(directory: GridDirectory, json: AsJson = False) -> None:
+    """Where each cell of a grid stands."""
+    from rich.console import Console
+
+    from pellucid.experiments.grid.status import standings, status_table, summary
+    from pellucid.experiments.grid.store import read_grid
+
+    grid = read_grid(directory)
+    found = standings(grid)
+    if json:
+        _print_standings(grid, found)
+    else:
+        Console().print(status_table(found), summary(found), sep="\n", highlight=False)
+
+
+@grid_app.command("ls")
+def grid_ls(directory: GridDirectory) -> None:
+    """The run directories of a grid's trained cells, one a line, as in pellucid measure $(pellucid grid ls DIR)."""
+    from pellucid.experiments.grid.store import read_grid
+
+    grid = read_grid(directory)
+    for cell in grid.cells:
+        if grid.trained(cell.name):
+            typer.echo(grid.run(cell.name))
+
+
+def _run_grid(grid: Any, names: list[str], jobs: int | None, ray: str | None, *, as_json: bool) -> None:
+    from pellucid.experiments.grid.local import LocalWorkers
+    from pellucid.experiments.grid.run import run
+    from pellucid.experiments.grid.status import standings
+    from pellucid.experiments.grid.watch import Watch
+
+    if ray is None:
+        with Watch(grid) as watch:
+            done = run(grid, names, LocalWorkers(grid, min(jobs or 1, len(names))), watch.tick)
+    else:
+        from pellucid.experiments.grid.on_ray import RayCluster
+
+        with RayCluster(ray, grid, jobs) as cluster, Watch(grid) as watch:
+            done = run(grid, names, cluster, watch.tick)
+    if as_json:
+        _print_standings(grid, standings(grid))
+    elif done.trained < done.cells:
+        typer.echo(f"{done.trained} of {done.cells} cells are trained; the call that trains the last one measures")
+    if done.measured:
+        _report(grid.directory, quiet=as_json)
+
+
+def _print_price(grid: Any, names: list[str], jobs: int, *, as_json: bool) -> None:
+    import json
+
+    from pellucid.experiments.grid.measuring import measure_settings
+    from pellucid.experiments.grid.price import price
+
+    cells = [cell for cell in grid.cells if cell.name in names]
+    settings = None if grid.measure is None else measure_settings(grid.measure)
+    cost = price(cells, grid.trained, settings, jobs=jobs)
+    if as_json:
+        typer.echo(json.dumps(cost.plain() | {"names": names}))
+        return
+    for cell in cells:
+        typer.echo(f"{cell.name}  {'trained' if grid.trained(cell.name) else f'{cell.steps} steps'}")
+    typer.echo(str(cost))
+
+
+def _print_standings(grid: Any, found: Any) -> None:
+    import json
+
+    from pellucid.experiments.grid.status import as_plain
+
+    typer.echo(json.dumps(as_plain(grid, found), ensure_ascii=False))
 
 
 @app.command()
@@ -118,12 +324,13 @@ def report(
     _report(directory)
 
 
-def _report(directory: Path) -> None:
+def _report(directory: Path, *, quiet: bool = False) -> None:
     from pellucid.report import terminal_table, write_report
 
     page = write_report(directory)
-    _show(terminal_table(directory))
-    typer.echo(f"report: {page}")
+    if not quiet:
+        _show(terminal_table(directory))
+        typer.echo(f"report: {page}")
 
 
 def _print_table(directories: list[Path], *, as_json: bool) -> None:
@@ -138,6 +345,20 @@ def _print_table(directories: list[Path], *, as_json: bool) -> None:
         typer.echo(json.dumps(finite(asdict(clean_table(runs))), ensure_ascii=False))
     else:
         _show(to_terminal(trade_off_table(runs)))
+
+
+def _print_diffroar(directories: list[Path], *, as_json: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    from pellucid.files import finite
+    from pellucid.report.diffroar import diffroar_table, read_diffroar
+
+    rows = read_diffroar(directories)
+    if as_json:
+        typer.echo(json.dumps(finite({"diffroar": [asdict(row) for row in rows]}), ensure_ascii=False))
+    else:
+        _show(diffroar_table(rows))
 
 
 def _show(table: Any) -> None:

@@ -5,11 +5,13 @@ Attacks, objectives, attributions and metrics all call :func:`input_gradient`; a
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
 
 from pellucid.errors import BadInput
+from pellucid.modes import differentiable_attention
 from pellucid.types import Image, Labels, check_labels
 
 Score = Callable[[Tensor], Tensor]
@@ -30,7 +32,8 @@ def input_gradient(
     score
         What to differentiate, for each image: see :func:`logit_of`, :func:`cross_entropy_with`.
     create_graph
-        Keep the graph of the gradient, so that it can itself be trained on (double backward).
+        Keep the graph of the gradient, so that it can itself be trained on (double backward). Attention then takes
+        the formula instead of a fused kernel: see :func:`pellucid.modes.differentiable_attention`.
 
     Returns
     -------
@@ -41,7 +44,7 @@ def input_gradient(
         model treats them so (BatchNorm in train mode does not).
     """
     leaf = x if create_graph and x.requires_grad else x.detach().requires_grad_(True)
-    with torch.enable_grad():
+    with torch.enable_grad(), differentiable_attention() if create_graph else nullcontext():
         logits = model(leaf)
         if not isinstance(logits, Tensor) or logits.ndim != 2:
             raise BadInput(f"the model must return logits [B, K] as one tensor; it returned {describe(logits)}")
@@ -50,6 +53,37 @@ def input_gradient(
             raise BadInput(f"{len(x)} images need one score each; got a score of shape {tuple(values.shape)}")
         (gradient,) = torch.autograd.grad(values.sum(), leaf, create_graph=create_graph)
     return (logits, gradient) if create_graph else (logits.detach(), gradient)
+
+
+def gradient_of(values: Tensor, x: Tensor) -> Tensor:
+    """Gradient of the sum of `values` with respect to `x`, in the shape of `x`; 0 where they do not depend on it.
+
+    For what is computed from an input gradient that kept its graph: a curvature, a saliency map under attack.
+    """
+    if not values.requires_grad:
+        return torch.zeros_like(x)
+    (gradient,) = torch.autograd.grad(values.sum(), x, materialize_grads=True)
+    return gradient
+
+
+def hessian_vector_product(model: Callable[[Image], Tensor], x: Image, score: Score, direction: Tensor) -> Tensor:
+    """How the gradient of a per-image score changes along a direction, by double backward.
+
+    Parameters
+    ----------
+    model, x, score
+        As in :func:`input_gradient`.
+    direction
+        v [B, C, H, W].
+
+    Returns
+    -------
+    ∇²s(x)·v, [B, C, H, W], detached. It is exact wherever the second derivative exists, so it is 0 for a network of
+    ReLUs and linear layers, however sharply that bends between its pieces.
+    """
+    leaf = x.detach().requires_grad_(True)
+    _, gradient = input_gradient(model, leaf, score, create_graph=True)
+    return gradient_of((gradient * direction).flatten(1).sum(1), leaf)
 
 
 def logit_of(target: Labels) -> Score:

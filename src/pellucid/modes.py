@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 @contextmanager
@@ -19,6 +20,17 @@ def mode(model: nn.Module, *, training: bool) -> Iterator[None]:
     finally:
         for module, flag in before:
             module.training = flag
+
+
+@contextmanager
+def differentiable_attention() -> Iterator[None]:
+    """Have every attention computed by its formula inside, so that its gradient can be differentiated again.
+
+    PyTorch's fused kernels (flash, memory-efficient, cuDNN) have a first derivative only; the choice is made in the
+    forward pass. The formula stores the attention weights, [B, heads, tokens, tokens] numbers a layer.
+    """
+    with sdpa_kernel([SDPBackend.MATH]):
+        yield
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

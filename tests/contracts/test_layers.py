@@ -11,8 +11,8 @@ import pellucid
 
 ROOT = Path(pellucid.__file__).parent
 ORDER = [
-    "errors files types randomness modes gradients naming data filters models attacks objectives training",
-    "attributions metrics experiments statistics report cli __main__",
+    "errors files types randomness modes gradients naming data filters models attacks regularisers objectives training",
+    "attributions metrics theory experiments statistics report cli __main__",
 ]
 LAYERS = " ".join(ORDER).split()
 WITHOUT_TORCH = ("errors", "files", "naming", "statistics", "report")

@@ -1,6 +1,7 @@
 """The data set in memory: what it refuses, batches, digests, the validation split, channel statistics."""
 
 import hashlib
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -200,3 +201,57 @@ def test_channel_statistics_refuse_a_constant_channel():
     data = Dataset("d", "train", images, torch.zeros(4).long(), ("a",), torch.arange(4))
     with pytest.raises(BadInput, match="channel 1 "):
         channel_statistics(data)
+
+
+def with_maps(data):
+    maps = torch.randint(0, 256, (len(data), 1, *data.images.shape[2:]), dtype=torch.uint8)
+    return replace(data, attention=maps)
+
+
+def test_attention_follows_the_images():
+    data = with_maps(made_up([20, 20], channels=3))
+    chosen = data.subset([9, 3, 1])
+    assert torch.equal(chosen.attention, data.attention[[9, 3, 1]])
+    for part in split_validation(data, 0.25, seed=0):
+        assert torch.equal(part.attention, data.attention[part.ids])
+    assert made_up([2, 2]).subset([1]).attention is None
+
+
+def test_attention_batch_is_values_over_255_in_the_asked_order():
+    data = with_maps(made_up([5, 5], channels=3))
+    maps = data.attention_batch([7, 0, 7])
+    assert maps.dtype == torch.float32
+    np.testing.assert_array_equal(maps.numpy(), data.attention.numpy()[[7, 0, 7]].astype(np.float32) / np.float32(255))
+    before = data.attention.clone()
+    maps.zero_()
+    assert torch.equal(data.attention, before), "a batch shares no memory with the data set"
+
+
+def test_without_maps_the_ways_to_them_are_named():
+    with pytest.raises(BadInput, match=r"made-up \(train\) has no attention maps: use cub-gha.*attention: garment"):
+        made_up([2, 2]).attention_batch([0])
+
+
+@pytest.mark.parametrize(
+    ("maps", "said"),
+    [
+        (torch.full((4, 1, 2, 2), 0.5), "float32 [4, 1, 2, 2] with values from 0.5 to 0.5"),
+        (torch.zeros(3, 1, 2, 2, dtype=torch.uint8), "uint8 [4, 1, 2, 2], 0 … 255; got uint8 [3, 1, 2, 2]"),
+        (torch.zeros(4, 3, 2, 2, dtype=torch.uint8), "uint8 [4, 3, 2, 2]"),
+        (torch.zeros(4, 1, 2, 5, dtype=torch.uint8), "uint8 [4, 1, 2, 5]"),
+        (torch.zeros(4, 2, 2, dtype=torch.uint8), "uint8 [4, 2, 2]"),
+    ],
+)
+def test_impossible_maps_are_refused(maps, said):
+    with pytest.raises(BadInput) as caught:
+        replace(made_up([2, 2], channels=3), attention=maps)
+    assert said in str(caught.value)
+
+
+def test_digest_sees_the_maps():
+    plain = made_up([4, 4])
+    first = with_maps(plain)
+    changed = first.attention.clone()
+    changed[7, 0, 1, 1] ^= 1
+    assert len({plain.digest(), first.digest(), replace(first, attention=changed).digest()}) == 3
+    assert replace(first, attention=None).digest() == plain.digest()

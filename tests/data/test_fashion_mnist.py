@@ -7,8 +7,10 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
+import torch
 
 from pellucid.data import fashion_mnist
+from pellucid.data.object_mask import object_mask
 from pellucid.errors import BadInput, RunFailed
 
 module = importlib.import_module("pellucid.data.fashion_mnist")  # the name in the package is the function
@@ -182,3 +184,10 @@ def test_files_of_something_else(tmp_path, images, labels, seen):
     (tmp_path / "train-labels-idx1-ubyte").write_bytes(idx(labels.astype(np.uint8)))
     with pytest.raises(BadInput, match=f"train-images-idx3-ubyte .*{seen}"):
         fashion_mnist(tmp_path)
+
+
+def test_garments_as_attention(tmp_path):
+    write_idx_files(tmp_path, packed=False)
+    data = fashion_mnist(tmp_path, attention="garment")
+    assert torch.equal(data.attention, object_mask(data.images))
+    assert fashion_mnist(tmp_path).attention is None

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from pellucid.data import fashion_mnist_mini
+from pellucid.data.object_mask import object_mask
 from pellucid.errors import BadInput
 
 module = importlib.import_module("pellucid.data.fashion_mnist_mini")  # the name in the package is the function
@@ -94,3 +95,11 @@ def test_the_script_makes_the_embedded_arrays():
     assert set(made.files) == set(embedded.files)
     for name in made.files:  # arrays, not bytes: another zlib packs them otherwise
         np.testing.assert_array_equal(made[name], embedded[name])
+
+
+def test_garments_as_attention(both):
+    data = fashion_mnist_mini(split="test", attention="garment")
+    assert torch.equal(data.attention, object_mask(data.images))
+    assert torch.equal(data.images, both["test"].images)
+    assert both["test"].attention is None
+    assert 0.4 < (data.attention > 0).double().mean() < 0.55

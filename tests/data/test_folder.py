@@ -1,5 +1,7 @@
 """Trees of class folders as a user may have them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -156,3 +158,87 @@ def test_same_data_at_every_load(make_tree, tmp_path):
     first = folder(root)
     assert folder(root).digest() == first.digest()
     assert torch.equal(folder(root).ids, first.ids)
+
+
+@pytest.fixture
+def with_maps(make_tree, save, tmp_path):
+    """A tree of 12 × 10 images with a map for each in the folder "maps"."""
+    root = make_tree(tmp_path)
+    for image in sorted(root.glob("t*/*/*.png")):
+        save(
+            root / "maps" / image.relative_to(root),
+            int(image.stem) + len(image.parent.name + str(image)),
+            mode="L",
+            size=(12, 10),
+        )
+    return root
+
+
+def test_maps_from_a_parallel_folder(with_maps):
+    for split in ("train", "test"):
+        data = folder(with_maps, split, attention=Path("maps"))
+        paths = [with_maps / "maps" / split / name / f"{i}.png" for name in data.classes for i in range(3)]
+        stored = np.stack([np.asarray(Image.open(path)) for path in paths])
+        np.testing.assert_array_equal(data.attention[:, 0].numpy(), stored)
+        assert folder(with_maps, split).attention is None
+        assert data.digest() != folder(with_maps, split).digest()
+
+
+def test_a_map_is_resized_and_cropped_with_its_image(make_tree, tmp_path):
+    """A map that is its image's own grey copy stays so. Nested folders and jpg maps count."""
+    root = make_tree(tmp_path, mode="L", size=(17, 12))
+    (root / "train" / "cat" / "0.png").rename(root / "train" / "cat" / "a.b.png")
+    (root / "train" / "cat" / "deep").mkdir()
+    (root / "train" / "cat" / "1.png").rename(root / "train" / "cat" / "deep" / "1.png")
+    for image in root.glob("t*/**/*.png"):
+        path = root / "maps" / image.relative_to(root)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image.read_bytes())
+    flat = root / "maps" / "train" / "dog" / "2"
+    Image.new("L", (17, 12), 200).save(flat.with_suffix(".jpg"))
+    flat.with_suffix(".png").unlink()
+    data = folder(root, image_size=8, attention=Path("maps"))
+    assert torch.equal(data.attention[:-1], data.images[:-1])
+    assert (data.attention[-1] == 200).all()
+
+
+def test_missing_maps_are_counted(with_maps):
+    (with_maps / "maps" / "train" / "dog" / "1.png").unlink()
+    (with_maps / "maps" / "train" / "dog" / "2.png").unlink()
+    message = (
+        f"2 of 6 images have no attention map; the first that is missing is {with_maps}/maps/train/dog/1.png .or .jpg"
+    )
+    with pytest.raises(BadInput, match=message):
+        folder(with_maps, attention=Path("maps"))
+    with pytest.raises(BadInput, match="6 of 6 images have no attention map; .*/elsewhere/test/cat/0.png"):
+        folder(with_maps, "test", attention=Path("elsewhere"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda path: Image.new("L", (10, 12)).save(path),
+            "{} has 10 × 12 pixels but its image .*train/cat/1.png has 12 × 10",
+        ),
+        (lambda path: Image.new("L", (24, 20)).save(path), "{} has 24 × 20 pixels but its image"),
+        (lambda path: Image.new("I;16", (12, 10)).save(path), "{} has pixels of type I;16: save it grey with 8 bits"),
+        (lambda path: Image.new("RGB", (12, 10)).save(path), "{} has pixels of type RGB: save it grey with 8 bits"),
+        (lambda path: path.write_text("no picture"), "cannot read the image {}: it is damaged or no image"),
+    ],
+)
+def test_impossible_maps_are_named(with_maps, change, message):
+    path = with_maps / "maps" / "train" / "cat" / "1.png"
+    change(path)
+    with pytest.raises(BadInput, match=message.format(path)) as caught:
+        folder(with_maps, attention=Path("maps"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_map_fits_the_upright_image(with_maps):
+    """A photograph taken sideways is turned; its map has the size of the turned one."""
+    sideways = Image.Exif()
+    sideways[0x0112] = 6
+    path = with_maps / "train" / "cat" / "1.png"
+    Image.open(path).transpose(Image.Transpose.ROTATE_90).save(path, exif=sideways)
+    assert folder(with_maps, attention=Path("maps")).attention.shape == (6, 1, 10, 12)

@@ -36,11 +36,13 @@ def test_every_shipped_config_is_valid_and_resolves_to_itself(path):
         ("seed=-1", "config: seed: input should be greater than or equal to 0"),
         ("training.epochs", "is not an override; write key=value"),
         ("seed={", "not valid YAML"),
+        ("regularisers.1.weight=2", "'regularisers' is a list of 1; '1' is not one of its positions"),
+        ("regularisers.0.weight=-2", "regularisers.0.weight: input should be greater than or equal to 0"),
     ],
 )
 def test_what_is_wrong_gets_one_sentence(tmp_path, override, message):
     path = tmp_path / "c.yaml"
-    path.write_text("objective: {name: adversarial, eps: 0.1}\n")
+    path.write_text("objective: {name: adversarial, eps: 0.1}\nregularisers: [misalignment]\n")
     with pytest.raises(BadInput, match=message) as error:
         read_config(path, [override])
     assert "\n" not in str(error.value)
@@ -77,3 +79,23 @@ def test_overrides_reach_into_shorthand():
         "objective": {"name": "adversarial", "eps": 0.2},
         "training": {"schedule": {"name": "cosine", "warmup": 0.1}},
     }
+
+
+def test_attention_is_supplied_not_configured():
+    config = plain(check({"objective": {"name": "gaze", "eps": 0.5}, "data": {"name": "fashion-mnist-mini"}}))
+    assert config["objective"] == {"name": "gaze", "eps": 0.5}
+    assert config["data"]["attention"] is None
+    with pytest.raises(BadInput, match="unknown option of objective 'gaze' 'attention'"):
+        check({"objective": {"name": "gaze", "eps": 0.5, "attention": 1}})
+
+
+def test_attention_maps_in_a_config_are_plain_and_resolve_to_themselves():
+    for data, expected in (
+        ({"name": "fashion-mnist-mini", "attention": "garment"}, "garment"),
+        ({"name": "folder", "attention": "maps"}, "maps"),
+    ):
+        config = plain(check({"data": data}))
+        assert config["data"]["attention"] == expected
+        assert plain(check(yaml.safe_load(yaml.safe_dump(config)))) == config
+    with pytest.raises(BadInput, match="data set 'fashion-mnist-mini': attention: input should be 'garment'"):
+        check({"data": {"name": "fashion-mnist-mini", "attention": "garmnt"}})

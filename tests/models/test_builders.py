@@ -8,7 +8,7 @@ from torch import nn
 
 from pellucid import models
 from pellucid.errors import BadInput
-from pellucid.models import lenet, resnet18, small_cnn, vgg16_bn, wide_resnet
+from pellucid.models import lenet, resnet18, small_cnn, vgg16_bn, vit, wide_resnet
 from pellucid.models.wide_resnet import PreActivationBlock
 
 SHAPE = {"channels": 3, "classes": 10, "image_size": 32}
@@ -19,8 +19,9 @@ SMOOTHED = {  # maps after `smooth_after` at 32×32
     "wide_resnet": (16, 32, 32),
     "resnet18": (64, 32, 32),
     "vgg16_bn": (64, 16, 16),
+    "vit": (64, 8, 8),
 }
-SMALLEST = {"lenet": 16, "small_cnn": 4, "wide_resnet": 4, "resnet18": 8, "vgg16_bn": 32}
+SMALLEST = {"lenet": 16, "small_cnn": 4, "wide_resnet": 4, "resnet18": 8, "vgg16_bn": 32, "vit": 8}
 
 
 def build(name, **changes):
@@ -112,9 +113,9 @@ class TestEveryNetwork:
         assert outputs(network, network.smooth_after) == [(1, *SMOOTHED[name])]
 
     def test_has_no_relu_in_place(self, name):
-        activations = [module for module in build(name).modules() if isinstance(module, nn.ReLU)]
+        activations = [module for module in build(name).modules() if isinstance(module, nn.ReLU | nn.GELU)]
         assert activations
-        assert not any(module.inplace for module in activations)
+        assert not any(getattr(module, "inplace", False) for module in activations)
 
     def test_calls_every_module_once(self, name):
         network, calls = build(name), []
@@ -122,7 +123,9 @@ class TestEveryNetwork:
             module.register_forward_hook(lambda module, *_: calls.append(module))
         with torch.no_grad():
             network.eval()(torch.zeros(1, 3, 32, 32))
-        assert set(calls) == set(network.modules())
+        # Attention uses the weights of its last linear layer without calling it.
+        uncalled = {module.out_proj for module in network.modules() if isinstance(module, nn.MultiheadAttention)}
+        assert set(calls) == set(network.modules()) - uncalled
         twice = {type(module) for module in calls if calls.count(module) > 1}
         assert twice == ({nn.ReLU} if name == "resnet18" else set())  # torchvision's blocks use one ReLU twice
 
@@ -143,6 +146,36 @@ class TestEveryNetwork:
     def test_refuses_data_without_channels_or_classes(self, name, option):
         with pytest.raises(BadInput, match="at least one channel and one class"):
             build(name, **{option: 0})
+
+
+class TestVit:
+    def test_has_the_size_that_its_options_say(self):
+        patches, layer = (48 + 1) * 64, 2 * 2 * 64 + 4 * (64 + 1) * 64 + (64 + 1) * 256 + (256 + 1) * 64
+        assert size(vit(**SHAPE)) == patches + 64 + 65 * 64 + 4 * layer + 2 * 64 + 650
+        assert outputs(vit(**SHAPE, patch=8, width=12, heads=3, depth=1), "conv_proj") == [(1, 12, 4, 4)]
+        assert len(vit(**SHAPE, depth=2).encoder.layers) == 2
+
+    def test_pads_at_the_bottom_and_right_with_zeros(self):
+        network = vit(**{**SHAPE, "image_size": 30}).eval()
+        x = torch.rand(2, 3, 30, 30)
+        tokens = outputs(network, "conv_proj", image=(3, 30, 30))
+        assert tokens == [(1, 64, 8, 8)]
+        with torch.no_grad():
+            torch.testing.assert_close(network(nn.functional.pad(x, (0, 2, 0, 2))), network(x))
+            assert not torch.allclose(network(nn.functional.pad(x, (2, 0, 2, 0))), network(x), atol=1e-4)
+
+    @pytest.mark.parametrize("channels", [1, 3])
+    def test_starts_with_gradients_of_usable_size(self, channels):
+        torch.manual_seed(0)
+        network, x = vit(**{**SHAPE, "channels": channels}), torch.rand(8, channels, 32, 32, requires_grad=True)
+        logits = network(x)
+        assert 0.3 < logits.std() < 3
+        logits[:, 0].sum().backward()
+        assert x.grad.flatten(1).norm(dim=1).min() > 1e-2
+
+    def test_refuses_heads_that_do_not_divide_the_width(self):
+        with pytest.raises(BadInput, match="5 heads for a width of 64"):
+            vit(**SHAPE, heads=5)
 
 
 @pytest.mark.parametrize("depth", [9, 3, 27, 12, -2, 4])

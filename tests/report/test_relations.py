@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from constructed import IMAGES, first, road, run, spread
 
-from pellucid.report.relations import FEW_SEEDS, ONE_SEED, PUBLISHED, relations, settings
+from pellucid.report.relation import FEW_SEEDS, ONE_SEED
+from pellucid.report.relations import PUBLISHED, relations, settings
 from pellucid.report.verdicts import Part, above, at_least, conjunction, within
 from pellucid.statistics import Estimate
 

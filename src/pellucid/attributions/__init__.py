@@ -5,9 +5,19 @@ with how its saliency map is made (:mod:`pellucid.attributions.reduction`). A ne
 """
 
 from pellucid.attributions.captum import captum_attribution
+from pellucid.attributions.edge_detector import edge_detector
 from pellucid.attributions.gradient import gradient
 from pellucid.attributions.input_x_gradient import input_x_gradient
 from pellucid.attributions.integrated_gradients import integrated_gradients
+from pellucid.attributions.random_map import random_map
 from pellucid.attributions.smooth_grad import smooth_grad
 
-__all__ = ["captum_attribution", "gradient", "input_x_gradient", "integrated_gradients", "smooth_grad"]
+__all__ = [
+    "captum_attribution",
+    "edge_detector",
+    "gradient",
+    "input_x_gradient",
+    "integrated_gradients",
+    "random_map",
+    "smooth_grad",
+]

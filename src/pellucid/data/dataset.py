@@ -14,6 +14,12 @@ from pellucid.types import Image, Labels
 
 Split = Literal["train", "test"]
 
+WAYS_TO_MAPS = (
+    "use cub-gha, block-fashion, folder with attention: <folder of maps>, or fashion-mnist-mini or fashion-mnist "
+    "with attention: garment"
+)
+"""The data sets that have attention maps, for error messages."""
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -32,6 +38,8 @@ class Dataset:
     ids
         int64 [N]: the position of each image in the full split. Subsets keep it, so per-image randomness and
         per-image measurements follow the image wherever it goes.
+    attention
+        uint8 [N, 1, H, W], where people look in each image: 0 … 255 for 0 … 1. None for a data set without maps.
 
     Raises
     ------
@@ -45,6 +53,7 @@ class Dataset:
     labels: Tensor
     classes: tuple[str, ...]
     ids: Tensor
+    attention: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.images.dtype != torch.uint8 or self.images.ndim != 4:
@@ -57,6 +66,13 @@ class Dataset:
         if len(self.labels) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(self.classes):
             seen = f"{int(self.labels.min())} to {int(self.labels.max())}"
             raise BadInput(f"labels of {self} must lie in 0 … {len(self.classes) - 1}; saw {seen}")
+        if self.attention is not None:
+            self._check_attention(self.attention)
+
+    def _check_attention(self, maps: Tensor) -> None:
+        expected = (len(self.images), 1, *self.images.shape[2:])
+        if maps.dtype != torch.uint8 or maps.shape != expected:
+            raise BadInput(f"{self} needs attention maps as uint8 {list(expected)}, 0 … 255; got {_seen(maps)}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -82,16 +98,26 @@ class Dataset:
         chosen = torch.as_tensor(indices, dtype=torch.int64)
         return self.images[chosen].float().div_(255), self.labels[chosen]
 
+    def attention_batch(self, indices: Tensor | Sequence[int]) -> Tensor:
+        """Attention maps float32 [B, 1, H, W] in [0, 1] at the given positions. Raises BadInput if there are none."""
+        if self.attention is None:
+            raise BadInput(f"{self} has no attention maps: {WAYS_TO_MAPS}")
+        return self.attention[torch.as_tensor(indices, dtype=torch.int64)].float().div_(255)
+
     def subset(self, positions: Tensor | Sequence[int]) -> "Dataset":
         """The images at the given positions, in that order, with their ids."""
         chosen = torch.as_tensor(positions, dtype=torch.int64)
-        return replace(self, images=self.images[chosen], labels=self.labels[chosen], ids=self.ids[chosen])
+        attention = None if self.attention is None else self.attention[chosen]
+        images, labels, ids = self.images[chosen], self.labels[chosen], self.ids[chosen]
+        return replace(self, images=images, labels=labels, ids=ids, attention=attention)
 
     def digest(self) -> str:
-        """SHA-256 (hexadecimal) of shape, pixels and labels: two sets with one digest hold the same data."""
+        """SHA-256 (hexadecimal) of shape, pixels, labels and attention maps: one digest, the same data."""
         digest = hashlib.sha256(repr(tuple(self.images.shape)).encode())
         digest.update(self.images.contiguous().view(-1).cpu().numpy().data)
         digest.update(self.labels.cpu().numpy().astype("<i8").data)
+        if self.attention is not None:
+            digest.update(self.attention.contiguous().view(-1).cpu().numpy().data)
         return digest.hexdigest()
 
 

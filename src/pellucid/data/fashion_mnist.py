@@ -3,12 +3,14 @@
 import gzip
 import zlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pellucid.data.dataset import Dataset, Split
+from pellucid.data.object_mask import object_mask
 from pellucid.data.sources import check_split, find_root
 from pellucid.errors import BadInput, RunFailed
 
@@ -28,7 +30,13 @@ DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 PREFIX = {"train": "train", "test": "t10k"}
 
 
-def fashion_mnist(root: Path | None = None, split: Split = "train", *, download: bool = False) -> Dataset:
+def fashion_mnist(
+    root: Path | None = None,
+    split: Split = "train",
+    *,
+    download: bool = False,
+    attention: Literal["garment"] | None = None,
+) -> Dataset:
     """Fashion-MNIST: 60,000 training and 10,000 test images of clothes, 28 × 28 grey, 10 classes.
 
     Source: https://github.com/zalandoresearch/fashion-mnist (Xiao, Rasul, Vollgraf 2017), MIT licence.
@@ -40,6 +48,9 @@ def fashion_mnist(root: Path | None = None, split: Split = "train", *, download:
     ----------
     download
         If it is in none of these places, let torchvision download it into `root` or $PELLUCID_DATA.
+    attention
+        "garment": give every image the mask of its garment (:func:`pellucid.data.object_mask.object_mask`) as attention
+        map. A stand-in computed from the pixels, not gaze: nobody's attention was recorded for these images.
 
     Raises
     ------
@@ -68,7 +79,8 @@ def fashion_mnist(root: Path | None = None, split: Split = "train", *, download:
     if images.shape != (len(labels), 28, 28) or len(labels) == 0 or labels.max() >= len(CLASSES):
         seen = f"images {list(images.shape)}, {len(labels)} labels up to {max(labels.tolist(), default=0)}"
         raise BadInput(f"{found[0]} and {found[1].name} do not hold Fashion-MNIST (28 × 28, labels to 9): {seen}")
-    return Dataset("fashion-mnist", split, images[:, None], labels.long(), CLASSES, torch.arange(len(images)))
+    ids, maps = torch.arange(len(images)), object_mask(images[:, None]) if attention else None
+    return Dataset("fashion-mnist", split, images[:, None], labels.long(), CLASSES, ids, maps)
 
 
 def read_idx(path: Path, *, dimensions: int) -> Tensor:

@@ -8,13 +8,13 @@ from torch import nn
 
 from pellucid import data, models, objectives
 from pellucid.data.dataset import Dataset, channel_statistics, split_validation
-from pellucid.experiments.config import SUPPLIED_TO_MODELS, DataConfig, RunConfig
+from pellucid.experiments.config import SUPPLIED_TO_MODELS, SUPPLIED_TO_OBJECTIVES, DataConfig, RunConfig
 from pellucid.models.initialisation import initialised
 from pellucid.models.normalised import normalised
 from pellucid.models.smoothing import insert_smoothing
 from pellucid.naming import find, options_of
 from pellucid.randomness import seed_from
-from pellucid.training.step import Objective
+from pellucid.training.regularisation import Regularised, regularise
 
 RESIDUAL = ("wide_resnet", "resnet18")
 """Networks whose published code initialises every convolution, the SmoothBlock's included, with kaiming (§1.1)."""
@@ -76,11 +76,12 @@ def build_model(config: RunConfig, train: Dataset) -> nn.Module:
     )
 
 
-def build_objective(config: RunConfig) -> Objective:
-    """The objective of the config with its hyperparameters bound: ``f(model, x, y, generator=…)``."""
+def build_objective(config: RunConfig) -> Regularised:
+    """The objective of the config with its hyperparameters bound, and its regularisers."""
     function = find(objectives, config.objective.name, "objective")
     where = f"objective '{config.objective.name}'"
-    return partial(function, **options_of(function, config.objective.options, where=where, supplied={"generator"}))
+    options = options_of(function, config.objective.options, where=where, supplied=SUPPLIED_TO_OBJECTIVES)
+    return regularise(partial(function, **options), config.regularisers)
 
 
 def _initialisation(config: RunConfig) -> Any:

@@ -6,16 +6,17 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pellucid import data, filters, models, objectives
+from pellucid import data, filters, models, objectives, regularisers
 from pellucid.errors import BadInput, unknown_name
 from pellucid.naming import find, first_problem, options_of
 from pellucid.training import optimizers, schedules
-from pellucid.training.settings import Named, RobustValidation, TrainingSettings
+from pellucid.training.settings import Named, RegulariserSettings, RobustValidation, TrainingSettings
 
 ATTACKING = ("adversarial", "fast_adversarial", "trades")
 """Objectives that train against a ball whose eps is meant for evaluation, too."""
 
 SUPPLIED_TO_MODELS = ("channels", "classes", "image_size")
+SUPPLIED_TO_OBJECTIVES = ("generator", "attention")
 
 
 class DataConfig(Named):
@@ -49,13 +50,19 @@ class SmoothingConfig(BaseModel):
 
 
 class RunConfig(BaseModel):
-    """Everything that decides a run."""
+    """Everything that decides a run, and what it is called.
+
+    Runs of one `arm` differ in nothing but their seed; reports compare the arms of one `group`.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    arm: str | None = None
+    group: str | None = None
     data: DataConfig = DataConfig()
     model: ModelConfig = ModelConfig()
     smoothing: SmoothingConfig | None = None
     objective: Named = Named(name="natural")
+    regularisers: tuple[RegulariserSettings, ...] = ()
     training: TrainingSettings = TrainingSettings()
     seed: int = Field(0, ge=0)
 
@@ -93,22 +100,31 @@ def check(raw: dict[str, Any]) -> RunConfig:
 
 
 def override_key(raw: dict[str, Any], override: str) -> None:
-    """Set one dotted key in place: ``training.epochs=3``."""
+    """Set one dotted key in place: ``training.epochs=3``, or in a list: ``regularisers.0.weight=5``."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise BadInput(f"'{override}' is not an override; write key=value, as in training.epochs=3")
-    place = raw
     *parents, last = key.split(".")
-    for parent in parents:
-        if isinstance(place.get(parent), str):  # shorthand: objective: natural
-            place[parent] = {"name": place[parent]}
-        if not isinstance(place.get(parent), dict):
-            place[parent] = {}
-        place = place[parent]
+    place: Any = raw
+    for position, parent in enumerate(parents):
+        here = _position(place, parent, ".".join(parents[:position]))
+        below = place[here] if isinstance(place, list) else place.get(here)
+        if isinstance(below, str):  # shorthand: objective: natural
+            below = {"name": below}
+        place[here] = place = below if isinstance(below, dict | list) else {}
     try:
-        place[last] = yaml.safe_load(text)
+        place[_position(place, last, ".".join(parents))] = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise BadInput(f"the value in '{override}' is not valid YAML") from error
+
+
+def _position(place: Any, key: str, where: str) -> Any:
+    """The key itself, or its number where the config holds a list."""
+    if not isinstance(place, list):
+        return key
+    if not key.isdecimal() or int(key) >= len(place):
+        raise BadInput(f"'{where}' is a list of {len(place)}; '{key}' is not one of its positions, counted from 0")
+    return int(key)
 
 
 def plain(config: RunConfig) -> dict[str, Any]:
@@ -118,15 +134,29 @@ def plain(config: RunConfig) -> dict[str, Any]:
 
 def _resolved(config: RunConfig) -> RunConfig:
     find(filters, config.smoothing.filter, "filter") if config.smoothing else None
-    objective = _filled(config.objective, objectives, "objective", {"generator"})
+    if (name := config.objective.name.replace("-", "_")) in regularisers.__all__:
+        raise BadInput(
+            f"'{name}' is a regulariser, to be added to an objective: write objective: natural (or another) and "
+            f"regularisers: [{{name: {name}}}]"
+        )
+    objective = _filled(config.objective, objectives, "objective", SUPPLIED_TO_OBJECTIVES)
     return config.model_copy(
         update={
             "data": _filled(config.data, data, "data set"),
             "model": _filled(config.model, models, "model", SUPPLIED_TO_MODELS),
             "objective": objective,
+            "regularisers": _resolved_regularisers(config.regularisers),
             "training": _resolved_training(config.training, objective),
         }
     )
+
+
+def _resolved_regularisers(specs: tuple[RegulariserSettings, ...]) -> tuple[RegulariserSettings, ...]:
+    names = [spec.name.replace("-", "_") for spec in specs]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInput(f"regulariser '{name}' is listed {names.count(name)} times; list it once, with one weight")
+    return tuple(_filled(spec, regularisers, "regulariser", {"generator"}) for spec in specs)
 
 
 def _resolved_training(settings: TrainingSettings, objective: Named) -> TrainingSettings:

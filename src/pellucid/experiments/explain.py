@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pellucid.data.dataset import Dataset
 from pellucid.data.decoding import decode
 from pellucid.experiments.suite import explainer
 from pellucid.experiments.train import load_run
+from pellucid.types import Image
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,7 @@ def explain(run: Path, paths: list[Path], attributions: list[str]) -> list[Expla
     """
     explainers = [explainer(name) for name in attributions]
     _, _, model, splits = load_run(run)
-    shape = splits.test
-    pixels = decode(paths, image_size=shape.image_size, channels="grey" if shape.channels == 1 else "rgb")
-    x = pixels.float() / 255
+    x = images_like(splits.test, paths)
     with torch.no_grad():
         probabilities = model(x).softmax(1)
     y = probabilities.argmax(1)
@@ -55,9 +55,15 @@ def explain(run: Path, paths: list[Path], attributions: list[str]) -> list[Expla
         Explanation(
             path,
             x[i].numpy(),
-            shape.classes[int(y[i])],
+            splits.test.classes[int(y[i])],
             float(probabilities[i, y[i]]),
             {name: values[i] for name, values in maps.items()},
         )
         for i, path in enumerate(paths)
     ]
+
+
+def images_like(dataset: Dataset, paths: list[Path]) -> Image:
+    """Image files as [B, C, H, W] in [0, 1], in the size and channels of a data set."""
+    pixels = decode(paths, image_size=dataset.image_size, channels="grey" if dataset.channels == 1 else "rgb")
+    return pixels.float() / 255

@@ -18,6 +18,9 @@ from pellucid.data.dataset import Dataset
 from pellucid.errors import BadInput, unknown_name
 from pellucid.experiments.manifest import code_hash
 from pellucid.experiments.suite import (
+    ALL_METRICS,
+    DIFFROAD_LEVELS,
+    HELD_OUT,
     LOADER_BATCH,
     METRICS,
     NOISE_LEVELS,
@@ -40,6 +43,7 @@ from pellucid.training.step import to_device
 
 MEASUREMENTS = "measurements"
 EXAMPLES = 8
+TRAINING_IMAGES = 2000
 PROFILES = ("clean", "legacy", "both")
 
 
@@ -94,8 +98,8 @@ def make_settings(
     if profile not in PROFILES:
         raise unknown_name("profile", profile, PROFILES)
     for metric in metrics:
-        if metric not in METRICS:
-            raise unknown_name("metric", metric, METRICS)
+        if metric not in ALL_METRICS:
+            raise unknown_name("metric", metric, ALL_METRICS)
     names = [explainer(name).name for name in attributions or ("gradient", "integrated_gradients")]
     chosen = tuple(metrics) or METRICS
     return MeasureSettings(images, profile, dict.fromkeys(names, chosen), Robustness(**attack), seed)  # type: ignore[arg-type]
@@ -108,6 +112,7 @@ class Loaded:
     directory: Path
     manifest: dict[str, Any]
     model: nn.Module
+    train: Dataset
     test: Dataset
     trained_eps: float | None
 
@@ -151,7 +156,7 @@ def _loaded(directory: Path) -> Loaded:
     if torch.cuda.is_available() and config.training.device != "cpu":
         model = model.cuda()
     attack = config.training.robust_validation
-    return Loaded(directory, manifest, model, splits.test, attack.eps if attack else None)
+    return Loaded(directory, manifest, model, splits.train, splits.test, attack.eps if attack else None)
 
 
 def _usual_eps(runs: Sequence[Loaded]) -> float:
@@ -202,6 +207,8 @@ def _about(
         "ros_draws": ROS_DRAWS,
         "ssim_noise": list(NOISE_LEVELS),
         "road_percentages": list(ROAD_PERCENTAGES),
+        "held_out": list(HELD_OUT),
+        "diffroad_levels": list(DIFFROAD_LEVELS),
         "code_sha256": code_hash(),
     }
 
@@ -234,12 +241,19 @@ def _measure_run(
             write_json_lines(target / f"{attribution}.jsonl", rows)
         write_atomic(target / "examples.npz", _examples(run, subset, settings))
     seconds = time.monotonic() - began
-    write_json(done, identity | {"seconds": seconds})
+    write_json(done, identity | {"train_accuracy": _train_accuracy(run), "seconds": seconds})
     Reporter(name, 0).say(f"{name}: measured on {len(subset)} images in {duration(seconds)}")
 
 
 def _same(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    return bool({key: value for key, value in before.items() if key != "seconds"} == json.loads(json.dumps(now)))
+    found = {key: value for key, value in before.items() if key not in {"seconds", "train_accuracy"}}
+    return bool(found == json.loads(json.dumps(now)))
+
+
+def _train_accuracy(run: Loaded) -> float:
+    """Share of the first training images classified correctly: less the test accuracy, the overfitting gap."""
+    seen = run.train.subset(torch.arange(min(TRAINING_IMAGES, len(run.train))))
+    return float((_predictions(run.model, seen) == seen.labels).float().mean())
 
 
 def _accuracy_rows(
@@ -321,9 +335,11 @@ def in_legacy_space(model: nn.Module, dataset: Dataset) -> tuple[nn.Module, Call
 
 
 def _batches(subset: Dataset, model: nn.Module, explain: Explainer, size: int) -> Iterable[tuple[Tensor, Batch]]:
+    mean_pixel = float(subset.images.double().mean() / 255)
     for positions in torch.arange(len(subset)).split(size):
         x, y = to_device(subset.batch(positions), model)
-        yield positions, Batch(model, x, y, subset.ids[positions].tolist(), explain)
+        maps = None if subset.attention is None else subset.attention_batch(positions).to(x)
+        yield positions, Batch(model, x, y, subset.ids[positions].tolist(), explain, maps, mean_pixel)
 
 
 def _extend(rows: list[dict[str, Any]], positions: Tensor, values: dict[str, Tensor]) -> None:

@@ -10,6 +10,7 @@ from pellucid.models.lenet import lenet
 from pellucid.models.resnet18 import resnet18
 from pellucid.models.small_cnn import small_cnn
 from pellucid.models.vgg16_bn import vgg16_bn
+from pellucid.models.vit import vit
 from pellucid.models.wide_resnet import wide_resnet
 
-__all__ = ["lenet", "resnet18", "small_cnn", "vgg16_bn", "wide_resnet"]
+__all__ = ["lenet", "resnet18", "small_cnn", "vgg16_bn", "vit", "wide_resnet"]

@@ -81,7 +81,7 @@ def _attack(
     generator: torch.Generator,
     quirks: Quirks,
 ) -> Tensor:
-    network, image, back = _in_space(model, x, quirks.space)
+    network, image, back = in_space(model, x, quirks.space)
     target = y
     if quirks.label == "predicted":
         with torch.no_grad():
@@ -92,11 +92,11 @@ def _attack(
     return attacked * back[1] + back[0]
 
 
-def _in_space(model: nn.Module, x: Image, space: str) -> tuple[nn.Module, Image, tuple[Tensor | float, Tensor | float]]:
+def in_space(model: nn.Module, x: Image, space: str) -> tuple[nn.Module, Image, tuple[Tensor | float, Tensor | float]]:
     """The network and image of that space, and (mean, std) that lead back to pixels."""
     if space == "pixel":
         return model, x, (0.0, 1.0)
     if not hasattr(model, "normalise") or not hasattr(model, "network"):
-        raise BadInput("quirks.space 'normalised' needs a model made by pellucid.models.normalised.normalised")
+        raise BadInput("the published normalised space needs a model made by pellucid.models.normalised.normalised")
     normalise, network = model.normalise, model.network
     return network, normalise(x), (normalise.mean, normalise.std)  # type: ignore[operator,return-value]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.report import measures
+from pellucid.report.evidence import evidence_measures
 from pellucid.report.ledger import CLEAN_DRAWS, LEGACY_DRAWS, cost_rows, ledger_rows
 from pellucid.report.measures import Measure
 from pellucid.report.results import ResultTable, Row, measure_rows
@@ -115,6 +116,7 @@ def _clean_measures(runs: Sequence[Run], name: str) -> list[tuple[Measure, bool]
         (measures.aopc(name, kind="gain"), False),
         (_scale(name), False),
         (column(name, "ties", "Share of tied pixels"), True),
+        *evidence_measures(runs, name),
     ]
 
 

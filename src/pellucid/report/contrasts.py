@@ -1,6 +1,6 @@
 """Differences between two roles: paired over images inside one seed, or over seeds where there are several."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pellucid.report import measures
@@ -50,6 +50,21 @@ def contrast_pairs(pairs: Sequence[tuple[Run, Run]], measure: Measure, first: st
     shown = [_scaled(estimate, measure.factor) for estimate in known]
     total = shown[0] if len(shown) == 1 else student([estimate.value for estimate in shown])
     return Difference(first, second, total, images, len(pairs))
+
+
+def scalar_contrast(
+    runs: Sequence[Run], value: Callable[[Run], float | None], label: str, first: str, second: str
+) -> Difference | str:
+    """The difference in a number that a run has one of: Student's t over at least two paired seeds."""
+    pairs = pair_runs(runs, first, second)
+    if isinstance(pairs, str):
+        return pairs
+    gaps = [one - two for one, two in ((value(a), value(b)) for a, b in pairs) if one is not None and two is not None]
+    if len(gaps) < len(pairs):
+        return f"{label} was not measured"
+    if len(gaps) < 2:
+        return f"{label} is one number a run, so its interval needs at least two seeds"
+    return Difference(first, second, student(gaps), min(len(one.accuracy.ids) for one, _ in pairs), len(gaps))
 
 
 def pair_runs(runs: Sequence[Run], first: str, second: str) -> list[tuple[Run, Run]] | str:

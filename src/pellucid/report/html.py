@@ -9,7 +9,8 @@ from markupsafe import Markup
 from pellucid.report import figures
 from pellucid.report.facts import config_differences, measurement_facts, provenance_facts
 from pellucid.report.figures.style import embedded
-from pellucid.report.relations import Relation, relations, settings
+from pellucid.report.relation import Relation
+from pellucid.report.relations import relations, settings
 from pellucid.report.results import ResultTable
 from pellucid.report.runs import Run
 from pellucid.report.summary import headline, tally, warnings

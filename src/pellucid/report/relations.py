@@ -4,17 +4,18 @@ The gate is the relation, never the published value. A verdict follows from an i
 hold` where the 95 % interval of the paired difference lies on one side, `within noise` where it does not.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 from pellucid.report import measures
 from pellucid.report.contents import attribution_names
 from pellucid.report.contrasts import Difference, contrast, contrast_pairs, depth
+from pellucid.report.further_relations import further_relations
 from pellucid.report.measures import Measure
+from pellucid.report.relation import Relation, part_of, relation, unmeasured
 from pellucid.report.runs import Run
-from pellucid.report.verdicts import Part, Rule, Verdict, above, at_least, conjunction, part, within
+from pellucid.report.verdicts import Part, above, at_least, part, within
 from pellucid.report.words import attribution_name
 
 ROBUST_MARGIN = 10.0
@@ -25,45 +26,6 @@ GINI_TOLERANCE = 0.01
 """R2, as published."""
 REPLICATE_TOLERANCE = 0.02
 """R11: the largest Gini gap between near-replicates (definitions §5.3)."""
-
-ONE_SEED = (
-    "One seed per arm: the interval says how the difference varies over images, not how it would vary if the models "
-    "were trained again. At least five seeds an arm are needed for that."
-)
-FEW_SEEDS = "Fewer than five seeds an arm: the interval over seeds is wide, and rests on normality."
-
-
-@dataclass(frozen=True)
-class Relation:
-    """One relation for one attribution and definition, with everything the verdict rests on.
-
-    `parts` are all required; `context` is shown beside them and decides nothing.
-    """
-
-    key: str
-    claim: str
-    scope: str
-    published: str
-    verdict: Verdict
-    parts: tuple[Part, ...]
-    context: tuple[Part, ...] = ()
-    caveat: str = ""
-
-    @property
-    def reason(self) -> str:
-        """Why it cannot be tested, empty where it can."""
-        reasons = dict.fromkeys(one.reason for one in self.parts if one.verdict == "not testable here")
-        return "; ".join(reason or "the interval is undefined" for reason in reasons)
-
-    @property
-    def summary(self) -> str:
-        """The numbers of a few parts, or how many of many parts hold."""
-        if len(self.parts) <= 3:
-            return "; ".join(one.numbers for one in self.parts)
-        tally = Counter(one.verdict for one in self.parts)
-        kinds = ", ".join(f"{verdict}: {number}" for verdict, number in tally.items())
-        return f"{len(self.parts)} comparisons ({kinds})"
-
 
 PUBLISHED = {
     "R1": ("Gini: A > N", "6 of 6 published cells"),
@@ -80,15 +42,22 @@ PUBLISHED = {
 }
 
 
+def _rel(key: str, scope: str, parts: Sequence[Part], *, context: Sequence[Part] = ()) -> Relation:
+    return relation(key, PUBLISHED[key], scope, parts, context=context)
+
+
 def relations(runs: Sequence[Run]) -> list[Relation]:
-    """R1–R11 for every attribution, on runs that share test images and architecture (see :attr:`Run.setting`)."""
+    """R1–R11 for every attribution, on runs that share test images and architecture (see :attr:`Run.setting`).
+
+    And the relations of the other two papers, where an arm of theirs is among the runs.
+    """
     names = attribution_names(runs)
-    found = [relation for name in names for relation in _of_attribution(runs, name)]
+    found = [one for name in names for one in _of_attribution(runs, name)]
     found.append(_accuracy(runs))
     if not names:
-        found += [_relation(key, "", [_unmeasured("no attribution was measured")]) for key in PUBLISHED if key != "R3"]
+        found += [_rel(key, "", [unmeasured("no attribution was measured")]) for key in PUBLISHED if key != "R3"]
     grouped = [[one for one in found if one.key == key] for key in PUBLISHED]
-    return [relation for group in grouped for relation in _merged(group)]
+    return [one for group in grouped for one in _merged(group)] + list(further_relations(runs))
 
 
 def _merged(group: list[Relation]) -> list[Relation]:
@@ -101,7 +70,7 @@ def _merged(group: list[Relation]) -> list[Relation]:
         return tested + [replace(ones[0], scope="; ".join(one.scope for one in ones)) for ones in alike]
     parts = {one.reason: one for relation in untested for one in relation.parts if one.reason}
     absent = [one for reason, one in parts.items() if reason.startswith("no run")]  # that says it all
-    return [_relation(one.key, "", absent or list(parts.values())) for one in untested[:1]]
+    return [_rel(one.key, "", absent or list(parts.values())) for one in untested[:1]]
 
 
 def settings(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
@@ -112,49 +81,33 @@ def settings(runs: Sequence[Run]) -> list[tuple[str, list[Run]]]:
     return [(f"{data}, {model}", group) for (data, _, model), group in groups.items()]
 
 
-def _relation(key: str, scope: str, parts: Sequence[Part], *, context: Sequence[Part] = ()) -> Relation:
-    claim, published = PUBLISHED[key]
-    seeds = [one.difference.seeds for one in parts if one.difference is not None]
-    caveat = "" if not seeds or min(seeds) >= 5 else ONE_SEED if min(seeds) == 1 else FEW_SEEDS
-    return Relation(key, claim, scope, published, conjunction(parts), tuple(parts), tuple(context), caveat)
-
-
-def _unmeasured(why: str) -> Part:
-    return Part("", None, "not testable here", why)
-
-
-def _part(runs: Sequence[Run], measure: Measure, first: str, second: str, *, rule: Rule, claim: str) -> Part:
-    unit = "points" if measure.unit == "%" else ""
-    return part(claim, contrast(runs, measure, first, second), rule, decimals=measure.decimals, unit=unit)
-
-
 def _accuracy(runs: Sequence[Run]) -> Relation:
     robust, natural = measures.robust_accuracy(), measures.natural_accuracy()
     much, about = above(ROBUST_MARGIN), within(ROBUST_TOLERANCE)
     parts = [
-        _part(runs, robust, "A", "N", rule=much, claim=f"robust: A above N by more than {ROBUST_MARGIN:g} points"),
-        _part(runs, robust, "G", "A", rule=about, claim=f"robust: G within {ROBUST_TOLERANCE:g} points of A"),
-        _part(runs, natural, "N", "A", rule=above(), claim="natural: A below N"),
+        part_of(runs, robust, "A", "N", rule=much, claim=f"robust: A above N by more than {ROBUST_MARGIN:g} points"),
+        part_of(runs, robust, "G", "A", rule=about, claim=f"robust: G within {ROBUST_TOLERANCE:g} points of A"),
+        part_of(runs, natural, "N", "A", rule=above(), claim="natural: A below N"),
     ]
-    return _relation("R3", "accuracy", parts)
+    return _rel("R3", "accuracy", parts)
 
 
 def _of_attribution(runs: Sequence[Run], name: str) -> Iterator[Relation]:
     scope = attribution_name(name)
     gini, clean_aopc = measures.column(name, "gini", "Gini"), measures.aopc(name)
     random = measures.aopc(name, kind="random")
-    control = [_part(runs, random, "A", "N", rule=above(), claim="the same for a random map")]
-    yield _relation("R1", scope, [_part(runs, gini, "A", "N", rule=above(), claim="A > N")])
-    yield _relation("R2", scope, [_part(runs, gini, "G", "A", rule=within(GINI_TOLERANCE), claim="G within ± of A")])
+    control = [part_of(runs, random, "A", "N", rule=above(), claim="the same for a random map")]
+    yield _rel("R1", scope, [part_of(runs, gini, "A", "N", rule=above(), claim="A > N")])
+    yield _rel("R2", scope, [part_of(runs, gini, "G", "A", rule=within(GINI_TOLERANCE), claim="G within ± of A")])
     for label, measure in _ros_measures(name):
         yield from _ros(runs, name, f"{scope}, {label}", measure)
     for key, label in (("ssim", "clean"), ("ssim_legacy", "legacy")):
-        yield _relation("R7", f"{scope}, {label}", _every_level(runs, name, key))
-    yield _relation("R8", scope, [_part(runs, clean_aopc, "A", "N", rule=above(), claim="A > N")], context=control)
-    yield _relation("R9", scope, [_part(runs, clean_aopc, "G", "A", rule=at_least(), claim="G ≥ A")])
+        yield _rel("R7", f"{scope}, {label}", _every_level(runs, name, key))
+    yield _rel("R8", scope, [part_of(runs, clean_aopc, "A", "N", rule=above(), claim="A > N")], context=control)
+    yield _rel("R9", scope, [part_of(runs, clean_aopc, "G", "A", rule=at_least(), claim="G ≥ A")])
     for role, filtered in (("M1", "mean"), ("M2", "median")):
-        like = _part(runs, gini, role, "G", rule=within(REPLICATE_TOLERANCE), claim=f"{role} within ± of G")
-        yield _relation("R11", f"{scope}, Gini, {filtered} filter", [like])
+        like = part_of(runs, gini, role, "G", rule=within(REPLICATE_TOLERANCE), claim=f"{role} within ± of G")
+        yield _rel("R11", f"{scope}, Gini, {filtered} filter", [like])
 
 
 def _ros_measures(name: str) -> list[tuple[str, Measure]]:
@@ -165,16 +118,16 @@ def _ros_measures(name: str) -> list[tuple[str, Measure]]:
 
 def _ros(runs: Sequence[Run], name: str, scope: str, measure: Measure) -> Iterator[Relation]:
     """R4, R5, R6, R10 and R11's half, for one form of ROS."""
-    raised = _part(runs, measure, "A", "N", rule=above(), claim="A > N")
-    lowered = _part(runs, measure, "A", "G", rule=above(), claim="G < A")
-    restored = _part(runs, measure, "N", "G", rule=at_least(), claim="G ≤ N")
-    yield _relation("R4", scope, [raised], context=list(_ratio_parts(runs, name, measure.key)))
-    yield _relation("R5", scope, [lowered])
-    yield _relation("R6", scope, [raised, restored])
-    yield _relation("R10", scope, _by_layer(runs, measure))
+    raised = part_of(runs, measure, "A", "N", rule=above(), claim="A > N")
+    lowered = part_of(runs, measure, "A", "G", rule=above(), claim="G < A")
+    restored = part_of(runs, measure, "N", "G", rule=at_least(), claim="G ≤ N")
+    yield _rel("R4", scope, [raised], context=list(_ratio_parts(runs, name, measure.key)))
+    yield _rel("R5", scope, [lowered])
+    yield _rel("R6", scope, [raised, restored])
+    yield _rel("R10", scope, _by_layer(runs, measure))
     for role, filtered in (("M1", "mean"), ("M2", "median")):
-        helps = _part(runs, measure, "A", role, rule=above(), claim=f"{role} < A, as claimed for G")
-        yield _relation("R11", f"{scope}, {filtered} filter", [helps])
+        helps = part_of(runs, measure, "A", role, rule=above(), claim=f"{role} < A, as claimed for G")
+        yield _rel("R11", f"{scope}, {filtered} filter", [helps])
 
 
 def _ratio_parts(runs: Sequence[Run], name: str, key: str) -> Iterator[Part]:
@@ -198,22 +151,22 @@ def _every_level(runs: Sequence[Run], name: str, key: str) -> list[Part]:
     ]
     label = "SSIM" if key == "ssim" else "Legacy SSIM"
     return [
-        _part(runs, measures.level(name, key, label, s), first, second, rule=above(), claim=claim(f"{s:g}"))
+        part_of(runs, measures.level(name, key, label, s), first, second, rule=above(), claim=claim(f"{s:g}"))
         for first, second, claim in steps
         for s in noise
-    ] or [_unmeasured(f"{label} was not measured")]
+    ] or [unmeasured(f"{label} was not measured")]
 
 
 def _by_layer(runs: Sequence[Run], measure: Measure) -> list[Part]:
     """R10: each block against the next later one, among runs of role G."""
     placed = [(found, run) for run in runs if run.role == "G" and (found := depth(run)) is not None]
     if len({stage for (stage, _), _ in placed}) > 1:
-        return [_unmeasured("the layers' names do not say which comes first")]
+        return [unmeasured("the layers' names do not say which comes first")]
     if len({(place, run.seed) for place, run in placed}) < len(placed):
-        return [_unmeasured("several runs have the block after one layer with one seed")]
+        return [unmeasured("several runs have the block after one layer with one seed")]
     layers = sorted({number for (_, number), _ in placed})
     if len(layers) < 2:
-        return [_unmeasured("needs runs with the block after different layers")]
+        return [unmeasured("needs runs with the block after different layers")]
     parts = []
     for early, late in pairwise(layers):
         later, earlier = ([run for (_, number), run in placed if number == which] for which in (late, early))

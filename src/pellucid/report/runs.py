@@ -3,23 +3,29 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import BadInput
 from pellucid.files import read_json_lines
 from pellucid.report.reading import Floats, Ids, identifiers, lookup, read_arrays, read_columns, read_mapping
 
-ROLES: dict[tuple[str, str], tuple[str, str]] = {
-    ("natural", "none"): ("N", "natural training"),
-    ("adversarial", "none"): ("A", "adversarial training"),
-    ("adversarial", "gaussian"): ("G", "adversarial training + Gaussian SmoothBlock"),
-    ("adversarial", "mean"): ("M1", "adversarial training + mean SmoothBlock"),
-    ("adversarial", "median"): ("M2", "adversarial training + median SmoothBlock"),
-    ("adversarial", "identity"): ("I", "adversarial training + SmoothBlock without a filter (control)"),
+ROLES: dict[tuple[str, str, str], tuple[str, str]] = {
+    ("natural", "none", ""): ("N", "natural training"),
+    ("adversarial", "none", ""): ("A", "adversarial training"),
+    ("adversarial", "gaussian", ""): ("G", "adversarial training + Gaussian SmoothBlock"),
+    ("adversarial", "mean", ""): ("M1", "adversarial training + mean SmoothBlock"),
+    ("adversarial", "median", ""): ("M2", "adversarial training + median SmoothBlock"),
+    ("adversarial", "identity", ""): ("I", "adversarial training + SmoothBlock without a filter (control)"),
+    ("l1", "none", ""): ("L1", "L1-regularised adversarial training"),
+    ("elastic_net", "none", ""): ("EN", "elastic-net-regularised adversarial training"),
+    ("group_norm", "none", ""): ("GN", "group-norm-regularised adversarial training"),
+    ("gaze", "none", ""): ("GZ", "gaze harmonisation"),
+    ("natural", "none", "misalignment"): ("MA", "natural training + misalignment"),
 }
 _ORDER = [role for role, _ in ROLES.values()]
 
@@ -44,6 +50,15 @@ _MEASUREMENT = {
     "robustness": dict,
     "attributions": dict,
 }
+
+
+_LISTS = {
+    "ssim_noise": ("ssim", "spearman", "cosine", "ssim_legacy"),
+    "road_percentages": ("road", "road_random", "road_legacy"),
+    "held_out": ("held_out_ssim", "held_out_spearman", "held_out_cosine"),
+    "diffroad_levels": ("diffroad",),
+}
+"""The lists of measurement.json, and the columns that hold one number for each of their entries."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +92,8 @@ class Run:
     folder
         Where it lies, as seen from the folder that is reported on.
     role, meaning
-        N, A, G, M1, M2, I and what they mean, derived from the config; the folder's name for anything else.
+        N, A, G, M1, M2, I, L1, EN, GN, GZ, MA and what they mean, derived from the config; the arm that the config
+        names, or the folder's name, for anything else.
     """
 
     path: Path
@@ -92,6 +108,8 @@ class Run:
     accuracy: Columns
     attributions: Mapping[str, Columns]
     examples: Examples | None
+    diffroar: Mapping[str, float] = field(default_factory=dict)
+    """DiffROAR by attribution, mean over levels and retrainings; empty if it was not measured."""
 
     @property
     def seed(self) -> int:
@@ -100,9 +118,10 @@ class Run:
 
     @property
     def setting(self) -> tuple[str, str, str]:
-        """Data set, its test images, and architecture: only runs that share them are compared."""
-        data = self.manifest["data"]
-        return data["name"], data["test_sha256"], str(lookup(self.manifest, "model.name"))
+        """Data set (and the run's own group), test images, and architecture: only runs that share them are compared."""
+        data, group = self.manifest["data"], self.config.get("group")
+        name = data["name"] if group is None else f"{data['name']} ({group})"
+        return name, data["test_sha256"], str(lookup(self.manifest, "model.name"))
 
     @property
     def layer(self) -> str | None:
@@ -117,7 +136,7 @@ class Run:
 
 
 def read_runs(directory: Path) -> tuple[Run, ...]:
-    """Every run in or below `directory`, in the order N, A, G, M1, M2, I, others.
+    """Every run in or below `directory`, in the order N, A, G, M1, M2, I, L1, EN, GN, GZ, MA, others.
 
     Raises
     ------
@@ -127,6 +146,9 @@ def read_runs(directory: Path) -> tuple[Run, ...]:
     if not directory.is_dir():
         raise BadInput(f"there is no folder {directory}: give the folder that holds the run directories")
     folders = sorted((path.parent for path in directory.rglob("manifest.json")), key=_natural)
+    if (directory / "grid.json").is_file():  # cells of an earlier version of the grid lie beside the present ones
+        present = {cell["name"] for cell in read_mapping(directory / "grid.json", {"cells": list})["cells"]}
+        folders = [folder for folder in folders if folder.parent == directory / "runs" and folder.name in present]
     if not folders:
         raise BadInput(f"no run directory in {directory}: a run holds a manifest.json, written by `pellucid train`")
     return _named([replace(read_run(folder), folder=folder.relative_to(directory).as_posix()) for folder in folders])
@@ -176,7 +198,15 @@ def read_run(path: Path) -> Run:
             for name in measurement["attributions"]
         },
         examples=_examples(folder / "examples.npz"),
+        diffroar=_diffroar(folder / "diffroar.json"),
     )
+
+
+def _diffroar(path: Path) -> dict[str, float]:
+    if not path.is_file():
+        return {}
+    studies = read_mapping(path, {"attributions": dict})["attributions"]
+    return {name: float(np.mean([level["difference"] for level in study["levels"]])) for name, study in studies.items()}
 
 
 def _columns(path: Path, required: list[str], levels: Mapping[str, int]) -> Columns:
@@ -190,11 +220,13 @@ def _columns(path: Path, required: list[str], levels: Mapping[str, int]) -> Colu
 
 def _levels(measurement: Mapping[str, Any], folder: Path) -> dict[str, int]:
     """How many numbers an image each list column must hold."""
-    noise, removed = measurement.get("ssim_noise") or [], measurement.get("road_percentages") or []
-    if not isinstance(noise, list) or not isinstance(removed, list):
-        raise BadInput(f"{folder / 'measurement.json'} is damaged: ssim_noise and road_percentages must be lists")
-    similarity = dict.fromkeys(["ssim", "spearman", "cosine", "ssim_legacy"], len(noise))
-    return similarity | dict.fromkeys(["road", "road_random", "road_legacy"], len(removed))
+    counts: dict[str, int] = {}
+    for listed, columns in _LISTS.items():
+        levels = measurement.get(listed) or []
+        if not isinstance(levels, list):
+            raise BadInput(f"{folder / 'measurement.json'} is damaged: {listed} must be a list")
+        counts |= dict.fromkeys(columns, len(levels))
+    return counts
 
 
 def _examples(path: Path) -> Examples | None:
@@ -217,10 +249,17 @@ def _examples(path: Path) -> Examples | None:
 
 
 def _role(config: Mapping[str, Any], path: Path) -> tuple[str, str]:
-    objective = str(lookup(config, "objective.name")).lower()
+    """The role that the config plays in the published comparisons; else its arm, or its folder."""
+    objective = str(lookup(config, "objective.name")).lower().replace("-", "_")
     smoothing = str(lookup(config, "smoothing.filter") or "none").lower()
-    described = objective + (f" + {smoothing} SmoothBlock" if smoothing != "none" else "")
-    return ROLES.get((objective, smoothing), (path.resolve().name, described))
+    terms = [str(term["name"]).replace("-", "_") for term in config.get("regularisers") or []]
+    described = objective + "".join(f" + {term}" for term in terms)
+    described += f" + {smoothing} SmoothBlock" if smoothing != "none" else ""
+    known = ROLES.get((objective, smoothing, "+".join(terms)))
+    arm = config.get("arm")
+    if arm is not None and (known is None or known[0] != arm):
+        return str(arm), described
+    return known or (path.resolve().name, described)
 
 
 def _short(run: Run) -> str:

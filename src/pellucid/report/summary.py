@@ -9,7 +9,7 @@ import numpy as np
 from pellucid.report import measures
 from pellucid.report.contents import attribution_names, trade_off_measures
 from pellucid.report.measures import Measure
-from pellucid.report.relations import Relation
+from pellucid.report.relation import Relation
 from pellucid.report.results import ranked
 from pellucid.report.runs import Run
 from pellucid.report.verdicts import Verdict
@@ -59,9 +59,16 @@ def tally(found: Sequence[Relation]) -> str:
     kinds = Counter(relation.verdict for relation in found)
     tested = len(found) - kinds["not testable here"]
     parts = [f"{kinds[kind]} {text}" for kind, text in _TALLY.items() if kinds[kind]]
-    untested = sorted({one.key for one in found if one.verdict == "not testable here"}, key=lambda key: int(key[1:]))
+    untested = sorted(
+        {one.key for one in found if one.verdict == "not testable here"}, key=lambda key: (key[0], int(key[1:]))
+    )
     more = f" Not testable with these runs, at least in part: {listing(untested)}." if untested else ""
     return f"Published relations: {count(tested, 'check')} could be made; {listing(parts)}.{more}"
+
+
+def _place(key: str) -> tuple[str, int]:
+    """R2 before R10."""
+    return key[0], int(key[1:])
 
 
 _TALLY: dict[Verdict, str] = {"holds": "hold", "does not hold": "do not hold", "within noise": "are within noise"}

@@ -13,7 +13,7 @@ from pellucid.data.dataset import Dataset
 from pellucid.training.fit import make_optimizer, peak_memory
 from pellucid.training.progress import duration
 from pellucid.training.settings import TrainingSettings
-from pellucid.training.step import Batches, Objective, optimise
+from pellucid.training.step import Batches, Objective, optimise, takes_attention
 from pellucid.training.validate import clean_accuracy, robust_accuracy
 
 
@@ -51,7 +51,7 @@ def estimate(
     trial = copy.deepcopy(model)
     optimizer = make_optimizer(trial, settings.optimizer)
     wrapped, _ = fabric.setup(trial, optimizer)
-    batches = Batches(train, settings, seed)
+    batches = Batches(train, settings, seed, attention=takes_attention(objective, train))
     forwarded = 0
 
     def count(_: nn.Module, inputs: tuple[torch.Tensor, ...], __: object) -> None:

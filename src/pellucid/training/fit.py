@@ -27,8 +27,9 @@ from pellucid.objectives.fast_adversarial import overfitting_alarm
 from pellucid.training import optimizers, schedules
 from pellucid.training.checkpoint import flatten_optimizer, load, load_weights, restore_optimizer, save
 from pellucid.training.progress import Reporter
+from pellucid.training.regularisation import Regularised
 from pellucid.training.settings import Named, TrainingSettings
-from pellucid.training.step import Batches, Objective, optimise
+from pellucid.training.step import Batches, Objective, optimise, takes_attention
 from pellucid.training.validate import clean_accuracy, robust_accuracy
 
 CHECKPOINT, WEIGHTS, HISTORY = "checkpoint.safetensors", "weights.safetensors", "history.jsonl"
@@ -45,6 +46,8 @@ class State:
     best: float = -1.0
     best_epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
+    weights: dict[str, float] = field(default_factory=dict)
+    """Weights of regularisers that the closed loop has changed."""
 
 
 class Stopped(RunFailed):
@@ -67,7 +70,8 @@ def fit(
     Parameters
     ----------
     objective
-        ``objective(model, x, y, generator=…) -> Loss``.
+        ``objective(model, x, y, generator=…) -> Loss``; or that with regularisers
+        (:class:`pellucid.training.regularisation.Regularised`), whose weights follow the progress of the run.
     train, validation
         Training images, and the held-out ones that choose the kept weights.
     directory
@@ -83,7 +87,7 @@ def fit(
         If the loss is no longer finite, the disk is full, or the run is asked to stop.
     """
     fabric = launch(settings)
-    batches = Batches(train, settings, seed)
+    batches = Batches(train, settings, seed, attention=takes_attention(objective, train))
     if batches.size % fabric.world_size:
         raise BadInput(f"batch_size {batches.size} cannot be shared over {fabric.world_size} processes evenly")
     optimizer = make_optimizer(model, settings.optimizer)
@@ -91,6 +95,7 @@ def fit(
     wrapped, _ = fabric.setup(model, optimizer)
     state = resume(directory / CHECKPOINT, model, optimizer)
     reporter = Reporter(title, batches.steps, quiet=not fabric.is_global_zero)
+    regularised = objective if isinstance(objective, Regularised) else Regularised(objective)
     run = _Run(fabric, model, optimizer, settings, seed, directory, state, batches.per_epoch)
     factor = make_schedule(settings.schedule)
     with reporter, stop_signals() as stop:
@@ -99,12 +104,15 @@ def fit(
             for group, lr in zip(optimizer.param_groups, base, strict=True):
                 group["lr"] = lr * factor(state.step / batches.steps)
             batch = batches(state.step, fabric.global_rank, fabric.world_size)
-            loss, parts = optimise(fabric, wrapped, optimizer, objective, batch, seed=seed, step=state.step)
+            current = regularised.at(state.step / batches.steps, state.weights)
+            loss, parts = optimise(fabric, wrapped, optimizer, current, batch, seed=seed, step=state.step)
             now = time.monotonic()
             state.step, state.seconds, clock = state.step + 1, state.seconds + now - clock, now
             state.loss_sum += loss
             for name, part in parts.items():
                 state.part_sums[name] = state.part_sums.get(name, 0.0) + part
+            if regularised.is_steered_at(state.step):
+                state.weights = regularised.steered(model, validation, state.weights, step=state.step, seed=seed)
             speed = state.step * batches.size / state.seconds
             reporter.advance(state.step, f"{speed:6.0f} img/s  loss {loss:.3f}")
             if state.step % batches.per_epoch == 0 or state.step == batches.steps:
@@ -146,6 +154,7 @@ class _Run:
             "step": state.step,
             "loss": state.loss_sum / count,
             "parts": {name: total / count for name, total in state.part_sums.items()},
+            **({"weights": dict(state.weights)} if state.weights else {}),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "clean_accuracy": clean_accuracy(self.model, validation),
             "robust_accuracy": robust,

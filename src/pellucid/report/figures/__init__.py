@@ -6,6 +6,7 @@ Each function takes the runs and returns a :class:`Picture`, or None where the r
 from collections.abc import Sequence
 
 from pellucid.report.figures.bars import cost, trade_off
+from pellucid.report.figures.curvature import curvature_against_instability
 from pellucid.report.figures.curves import road_curves, similarity_curves, training_curves
 from pellucid.report.figures.features import feature_maps
 from pellucid.report.figures.saliency import saliency_grid
@@ -15,6 +16,7 @@ from pellucid.report.runs import Run
 __all__ = [
     "Picture",
     "cost",
+    "curvature_against_instability",
     "feature_maps",
     "road_curves",
     "saliency_grid",

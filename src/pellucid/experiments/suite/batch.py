@@ -1,0 +1,98 @@
+"""The images of one batch and what all metrics need of them: each pass is made once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.attributions.reduction import reduction_of, saliency_map
+from pellucid.experiments.suite.explainer import Explainer
+from pellucid.randomness import normal_per_image, uniform_per_image
+from pellucid.types import Image, Labels, Saliency
+
+
+@dataclass(frozen=True)
+class Perturbed:
+    """S perturbed copies of each image: maps [B, S, 1, H, W], logits [B, S, K], prediction still the label [B, S]."""
+
+    maps: Tensor
+    logits: Tensor
+    same: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images [B, C, H, W] that the model classifies as `y` [B], named by `ids`, and one way to explain them.
+
+    Attributes
+    ----------
+    attention
+        Maps [B, 1, H, W] in [0, 1] of where people look, or where the truth is known to lie; None if there are none.
+    mean_pixel
+        Mean of the measured images: what a masked pixel becomes.
+    """
+
+    model: nn.Module
+    x: Image
+    y: Labels
+    ids: Sequence[int]
+    explain: Explainer
+    attention: Tensor | None = None
+    mean_pixel: float = 0.5
+
+    @cached_property
+    def explained(self) -> tuple[Tensor, Tensor]:
+        """Attribution [B, C, H, W] and logits [B, K]."""
+        return self._explained(self.x, self.y, self.ids)
+
+    @property
+    def logits(self) -> Tensor:
+        """[B, K]."""
+        return self.explained[1]
+
+    @property
+    def attribution(self) -> Tensor:
+        """[B, C, H, W]."""
+        return self.explained[0]
+
+    @cached_property
+    def saliency(self) -> Saliency:
+        """[B, 1, H, W]."""
+        return saliency_map(self.attribution, reduction_of(self.explain.function))
+
+    def perturbed(self, copies: Tensor) -> Perturbed:
+        """Explain perturbed copies [B, S, C, H, W] of the images, for the same class."""
+        shape = copies.shape[:2]
+        flat, target = copies.flatten(0, 1), self.y.repeat_interleave(shape[1])
+        attribution, logits = self._explained(flat, target, [i for i in self.ids for _ in range(shape[1])])
+        maps = saliency_map(attribution, reduction_of(self.explain.function))
+        same = logits.argmax(1) == target
+        return Perturbed(maps.unflatten(0, shape), logits.unflatten(0, shape), same.view(shape))
+
+    def _explained(self, x: Image, target: Labels, ids: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Attribution and logits; an attribution that passes the images themselves through the model saves a pass."""
+        seen: list[Tensor] = []
+
+        def look(_: nn.Module, inputs: tuple[Tensor, ...], logits: Tensor) -> None:
+            if inputs[0].data_ptr() == x.data_ptr() and inputs[0].shape == x.shape:
+                seen.append(logits.detach())
+
+        hook = self.model.register_forward_hook(look)
+        try:
+            attribution = self.explain.attribution(self.model, x, target, ids)
+            if not seen:
+                with torch.no_grad():
+                    self.model(x)
+        finally:
+            hook.remove()
+        return attribution, seen[0]
+
+    def normal(self, shape: Sequence[int], seed: int, stream: str) -> Tensor:
+        """Standard normal noise [B, *shape], per image."""
+        return normal_per_image(self.ids, shape, seed=seed, stream=stream).to(self.x)
+
+    def uniform(self, shape: Sequence[int], seed: int, stream: str) -> Tensor:
+        """Uniform noise on [0, 1), [B, *shape], per image."""
+        return uniform_per_image(self.ids, shape, seed=seed, stream=stream).to(self.x)

@@ -1,0 +1,50 @@
+"""The measurements as the published T3S code makes them (definitions §4), for one loader batch of at most 32 images.
+
+The batch's model and images are those of the space that the published code works in: there it adds its noise, clips to
+[0, 1] (D-M4) and takes its gradients.
+"""
+
+from collections.abc import Sequence
+
+from pellucid.experiments.suite.batch import Batch
+from pellucid.experiments.suite.headline import ROS_DRAWS, Row, noisy, per_level, stability_row
+from pellucid.metrics.faithfulness.road import road_curve
+from pellucid.metrics.sparsity.gini import gini_legacy
+from pellucid.metrics.stability.noise import one_sided_noise
+from pellucid.metrics.stability.ros import ros_quantus
+from pellucid.metrics.stability.ssim import ssim_legacy
+
+LOADER_BATCH = 32
+"""The published loaders' batch: the legacy Gini depends on it (D-M3)."""
+
+
+def legacy(batch: Batch, metrics: Sequence[str], seed: int) -> Row:
+    """The measurements named in `metrics`, of those that the published code makes."""
+    row: Row = {}
+    for metric in metrics:
+        if metric in LEGACY:
+            row |= LEGACY[metric](batch, seed)
+    return row
+
+
+def _gini_legacy(batch: Batch, _: int) -> Row:
+    return {"gini_legacy": gini_legacy(batch.saliency)}
+
+
+def _ssim_legacy(batch: Batch, seed: int) -> Row:
+    return {"ssim_legacy": per_level(ssim_legacy, batch.saliency, batch.perturbed(noisy(batch, seed)))}
+
+
+def _ros_quantus(batch: Batch, seed: int) -> Row:
+    uniform = batch.uniform((ROS_DRAWS["ros_quantus"], *batch.x.shape[1:]), seed, "ros legacy")
+    return stability_row(
+        "ros_quantus", ros_quantus, batch, batch.x[:, None] + one_sided_noise(uniform, skip_first=True)
+    )
+
+
+def _road_legacy(batch: Batch, seed: int) -> Row:
+    noise = batch.normal(batch.x.shape[1:], seed, "road")
+    return {"road_legacy": road_curve(batch.model, batch.x, batch.y, batch.saliency, noise=noise)}
+
+
+LEGACY = {"gini": _gini_legacy, "ssim": _ssim_legacy, "ros": _ros_quantus, "road": _road_legacy}

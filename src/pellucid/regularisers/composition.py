@@ -1,0 +1,39 @@
+"""An objective and regularisers added up."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.types import Image, Labels, Loss
+
+Regulariser = Callable[..., Tensor]
+"""``f(model, x, y, generator=…) -> [B]`` with its options bound."""
+
+
+def regularised(objective: Callable[..., Loss], terms: Mapping[str, tuple[float, Regulariser]]) -> Callable[..., Loss]:
+    """The objective plus, for each term, its weight times its mean over the batch.
+
+    ``regularised(partial(adversarial, eps=0.1), {"misalignment": (5.0, misalignment)})`` is an objective again.
+
+    Parameters
+    ----------
+    terms
+        Weight and regulariser by name. A term of weight 0 is not computed.
+
+    Returns
+    -------
+    An objective whose parts are those of the objective, and the unweighted mean of each term by its name.
+    """
+
+    def combined(model: nn.Module, x: Image, y: Labels, *, generator: torch.Generator, **inputs: Tensor) -> Loss:
+        loss = objective(model, x, y, generator=generator, **inputs)  # first: it may update BatchNorm's statistics
+        total, parts = loss.total, dict(loss.parts)
+        for name, (weight, regulariser) in terms.items():
+            if weight:
+                value = regulariser(model, x, y, generator=generator).mean()
+                total, parts[name] = total + weight * value, value.detach()
+        return Loss(total, parts)
+
+    vars(combined)["__wrapped__"] = objective  # so that its signature shows whether the objective takes attention maps
+    return combined
