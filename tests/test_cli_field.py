@@ -17,6 +17,7 @@ train_points: 60
 test_points: 60
 network: {width: 8}
 training: {steps: 20}
+methods: {cross_entropy: {}, misalignment: {weight: 2}, gaussian_noise: {sigma: 0.2}}
 """
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "120"}
 

@@ -22,8 +22,8 @@ app = typer.Typer(
 )
 
 METRICS_HELP = (
-    "gini, ssim, ros, road (the default); misalignment, curvature, groups, held_out, interpretation, alignment, "
-    "diffroad; or all. May be repeated."
+    "gini, ssim, ros, road (the default); misalignment, curvature, groups, held_out, interpretation, diffroad; all of "
+    "these; alignment (where the data have attention maps). May be repeated."
 )
 RunPaths = Annotated[list[Path], typer.Argument(help="Run directories made by pellucid train.", metavar="RUN…")]
 

@@ -23,11 +23,6 @@ def test_it_is_the_first_draw_whatever_the_model_the_pixels_and_the_class(x, tar
     assert reduction_of(random_map) == "absolute"
 
 
-def test_sigma_is_its_standard_deviation(x, target, noise):
-    found = random_map(no_model, x, target, noise=noise, sigma=0.3)
-    torch.testing.assert_close(found, 0.3 * noise[:, 0].double())
-
-
 def test_nothing_can_be_trained_on_it(x, target, noise):
     found = random_map(no_model, x.requires_grad_(), target, noise=noise.requires_grad_(), create_graph=True)
     assert not found.requires_grad

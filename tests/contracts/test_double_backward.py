@@ -19,7 +19,7 @@ from pellucid.models import resnet18, vit, wide_resnet
 from pellucid.modes import differentiable_attention
 from pellucid.objectives import input_gradient_penalty, natural
 from pellucid.randomness import generator
-from pellucid.regularisers import regularised
+from pellucid.regularisers.composition import regularised
 from pellucid.training.fit import fit
 from pellucid.training.settings import TrainingSettings
 from pellucid.training.step import Batches

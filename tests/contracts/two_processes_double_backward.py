@@ -11,7 +11,8 @@ from torch import nn
 
 from pellucid.data.dataset import Dataset
 from pellucid.objectives import input_gradient_penalty
-from pellucid.regularisers import misalignment, regularised
+from pellucid.regularisers import misalignment
+from pellucid.regularisers.composition import regularised
 from pellucid.training.fit import fit
 from pellucid.training.settings import TrainingSettings
 

@@ -102,7 +102,7 @@ def test_a_linear_model_is_aligned_everywhere():
     model, (x, y) = nn.Sequential(nn.Flatten(), nn.Linear(18, 3)).double(), images()
     for name in regularisers.__all__:
         value = getattr(regularisers, name)(model, x, y, generator=generator())
-        if name == "neighbour_misalignment":  # classes have different directions, so neighbours may disagree
+        if name.endswith("density") or name.startswith(("neighbour", "sparse")):  # these ask for more than alignment
             continue
         assert value.abs().max() < 1e-7
 

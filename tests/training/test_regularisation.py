@@ -51,9 +51,15 @@ def steered(value, weight, **options):
 
 def test_the_weight_grows_linearly_and_then_stays():
     term = objective(weight=4.0, warm_up=0.2).terms[0]
-    assert [term.weight(progress, {}) for progress in (0, 0.1, 0.2, 1)] == [0, 2, 4, 4]
-    assert objective(weight=4.0, warm_up=0).terms[0].weight(0, {}) == 4
-    assert term.weight(0.1, {"misalignment": 10.0}) == 5
+    assert [term.weight(step, 100, {}) for step in (0, 10, 20, 100)] == [0, 2, 4, 4]
+    assert objective(weight=4.0, warm_up=0).terms[0].weight(0, 100, {}) == 4
+    assert term.weight(10, 100, {"misalignment": 10.0}) == 5
+
+
+def test_a_term_of_every_third_step_has_three_times_its_weight():
+    term = objective(weight=4.0, warm_up=0, every=3).terms[0]
+    assert [term.weight(step, 100, {}) for step in range(5)] == [12, 0, 0, 12, 0]
+    assert term.full_weight({}) == 4
 
 
 def test_the_closed_loop_moves_the_weight_by_the_excess_over_the_target():
@@ -77,6 +83,12 @@ def test_a_term_lowers_misalignment_and_the_closed_loop_raises_its_weight(tmp_pa
     _, loop = run(tmp_path / "loop", objective(weight=0.0, target=0.0, rate=5.0, sigma=1.0))
     assert 0 < loop.weights["misalignment"] <= 10
     assert loop.history[-1]["weights"] == loop.weights
+
+
+def test_a_part_that_is_left_out_of_some_steps_is_averaged_over_the_others(tmp_path):
+    terms = (Term("constant", constant(0.5), RegulariserSettings(name="constant", warm_up=0, every=5)),)
+    _, state = run(tmp_path, Regularised(natural, terms))
+    assert [row["parts"]["constant"] for row in state.history] == [0.5, 0.5, 0.5]
 
 
 def test_a_steered_run_stopped_in_between_ends_with_the_same_weights(tmp_path, monkeypatch):
@@ -103,7 +115,16 @@ def test_a_config_lists_regularisers_with_all_their_defaults():
     raw = {"objective": {"name": "adversarial", "eps": 0.1}, "regularisers": ["misalignment"]}
     found = plain(check(raw))["regularisers"]
     assert found == [
-        {"name": "misalignment", "weight": 1.0, "warm_up": 0.2, "target": None, "rate": 0.05, "max_weight": 10.0}
+        {
+            "name": "misalignment",
+            "weight": 1.0,
+            "warm_up": 0.2,
+            "every": 1,
+            "every": 1,
+            "target": None,
+            "rate": 0.05,
+            "max_weight": 10.0,
+        }
         | {"sigma": 0.1, "draws": 1}
     ]
 

@@ -7,7 +7,6 @@ from torch import Tensor
 from pellucid.attributions.reduction import reduces
 from pellucid.attributions.targets import check_target
 from pellucid.errors import BadInput
-from pellucid.naming import NonNegative
 from pellucid.types import Attribution, Image, Labels
 
 
@@ -18,7 +17,6 @@ def random_map(
     target: Labels,
     *,
     noise: Tensor,
-    sigma: NonNegative = 1.0,
     create_graph: bool = False,  # noqa: ARG001 (a constant has no graph)
 ) -> Attribution:
     """Independent normal numbers, which neither the model nor the pixels nor the class have any part in.
@@ -34,8 +32,6 @@ def random_map(
     noise
         [B, S, C, H, W], standard normal, made by the caller from the ids of the images (for instance with
         :func:`pellucid.randomness.normal_per_image`), so that an image keeps its map. The first of the S draws is used.
-    sigma
-        Standard deviation of the entries; no measurement that is free of scale depends on it.
 
     Returns
     -------
@@ -55,4 +51,4 @@ def random_map(
     if noise.ndim != 5 or noise.shape[1] == 0 or noise[:, 0].shape != x.shape:
         expected = f"[{x.shape[0]}, S, {', '.join(map(str, x.shape[1:]))}]"
         raise BadInput(f"the noise of a random map must have the shape {expected} with S ≥ 1; got {tuple(noise.shape)}")
-    return sigma * noise[:, 0].detach().to(x)
+    return noise[:, 0].detach().to(x)

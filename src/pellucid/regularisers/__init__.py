@@ -4,6 +4,13 @@ A weight times their mean is added to the loss of any objective: in a config und
 own with :func:`~pellucid.regularisers.composition.regularised`. A new one is one file and one import line here.
 """
 
+from pellucid.regularisers.gradient_density import gradient_density, sparse_misalignment
 from pellucid.regularisers.misalignment import misalignment, neighbour_misalignment, relative_misalignment
 
-__all__ = ["misalignment", "neighbour_misalignment", "relative_misalignment"]
+__all__ = [
+    "gradient_density",
+    "misalignment",
+    "neighbour_misalignment",
+    "relative_misalignment",
+    "sparse_misalignment",
+]

@@ -181,13 +181,17 @@ def _against_copies(
     sigma: float,
     draws: int,
 ) -> Tensor:
-    """[B]: the mean of `compare` over the copies. One batch for all, which costs a small network less than two."""
+    """[B]: the mean of `compare` over the copies."""
     check_images(x, y)
-    x = x.detach()
-    noise = torch.randn((draws, *x.shape), generator=generator, dtype=x.dtype, device=generator.device).to(x.device)
-    copies = torch.cat([x[None], x + sigma * noise])
+    copies = noisy_copies(x, sigma=sigma, draws=draws, generator=generator)
     field = gradient_field(model, copies.flatten(0, 1), copies=draws + 1).unflatten(0, (draws + 1, len(x)))
     return torch.stack([compare(field[0], other) for other in field[1:]]).mean(0)
+
+
+def noisy_copies(x: Image, *, sigma: float, draws: int, generator: torch.Generator) -> Tensor:
+    """[draws + 1, B, C, H, W]: the images and copies with Gaussian noise. One batch costs less than several."""
+    noise = torch.randn((draws, *x.shape), generator=generator, dtype=x.dtype, device=generator.device).to(x.device)
+    return torch.cat([x.detach()[None], x.detach() + sigma * noise])
 
 
 def _length(values: Tensor) -> Tensor:

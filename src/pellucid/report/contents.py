@@ -1,6 +1,7 @@
 """Which rows each table shows: the clean table, the legacy table, and the short trade-off table of the terminal."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from pellucid.report.words import attribution_name, count, listing
 
 NOISE = 0.1
 """The noise level (σ, pixel units) at which similarity is quoted as a single number."""
+
+SANITY = {"random_map": "a random map", "edge_detector": "the edges of the image"}
+"""Attributions that know nothing of the model: a number is worth what it is above theirs."""
 
 BEST_NOTE = (
     "Bold: best of its row, and the 95 % interval of the paired difference to the second best excludes 0. "
@@ -33,6 +37,8 @@ def clean_table(runs: Sequence[Run]) -> ResultTable:
     for name in attribution_names(runs):
         rows += measure_rows(runs, attribution_name(name), _clean_measures(runs, name))
         rows += ledger_rows(runs, name, CLEAN_DRAWS)
+    for name, known in SANITY.items():
+        rows += measure_rows(runs, f"Sanity: {known}", _sanity_measures(name))
     rows += cost_rows(runs)
     return ResultTable("Results", _names(runs), tuple(rows), _notes(runs, rows))
 
@@ -95,8 +101,8 @@ def _images(images: Mapping[str, Any]) -> str:
 
 
 def attribution_names(runs: Sequence[Run]) -> list[str]:
-    """Every attribution that a run was measured with, gradient first."""
-    names = dict.fromkeys(name for run in runs for name in run.attributions)
+    """Every attribution that a run was measured with, gradient first, without the sanity rows."""
+    names = dict.fromkeys(name for run in runs for name in run.attributions if name not in SANITY)
     return sorted(names, key=lambda name: name != "gradient")
 
 
@@ -111,6 +117,9 @@ def _clean_measures(runs: Sequence[Run], name: str) -> list[tuple[Measure, bool]
         *_similarity(runs, name, "spearman", "Spearman"),
         *_similarity(runs, name, "cosine", "Cosine"),
         *_ros(name, "ros_norm", "ROS-norm", ["median"]),
+        (column(name, "other_seed_ssim", "SSIM with the map of another seed", direction="↑"), False),
+        (column(name, "other_seed_spearman", "Spearman with the map of another seed", direction="↑"), True),
+        (column(name, "other_seed_cosine", "Cosine with the map of another seed", direction="↑"), True),
         (measures.aopc(name), False),
         (measures.aopc(name, kind="random"), False),
         (measures.aopc(name, kind="gain"), False),
@@ -118,6 +127,16 @@ def _clean_measures(runs: Sequence[Run], name: str) -> list[tuple[Measure, bool]
         (column(name, "ties", "Share of tied pixels"), True),
         *evidence_measures(runs, name),
     ]
+
+
+def _sanity_measures(name: str) -> list[tuple[Measure, bool]]:
+    """What can be compared with a map that knows nothing; no direction, so that none of them wins a row."""
+    wanted = [
+        measures.column(name, "gini", "Gini"),
+        measures.level(name, "ssim", f"SSIM at σ = {NOISE:g}", NOISE),
+        measures.aopc(name),
+    ]
+    return [(replace(measure, direction=""), False) for measure in wanted]
 
 
 def _legacy_measures(runs: Sequence[Run], name: str) -> list[tuple[Measure, bool]]:

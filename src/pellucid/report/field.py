@@ -239,7 +239,12 @@ def _rows(criteria: Sequence[Mapping[str, Any]], remark: str) -> list[str]:
     for one in criteria:
         for name, found in one["sets"].items():
             difference = f"{found['difference']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}]"
-            numbers = [f"{found['ours']:.4f}", f"{found['reference']:.4f}", difference, f"{found['p']:.4f}"]
+            numbers = [
+                f"{found['ours']:.4f}",
+                f"{found['reference']:.4f}",
+                difference,
+                "–" if np.isnan(found["p"]) else f"{found['p']:.4f}",
+            ]
             lines.append(_line([one["metric"], one["condition"], name, *numbers, found["verdict"] + remark]))
     return lines
 

@@ -43,6 +43,8 @@ class State:
     seconds: float = 0.0
     loss_sum: float = 0.0
     part_sums: dict[str, float] = field(default_factory=dict)
+    part_counts: dict[str, int] = field(default_factory=dict)
+    """Steps of the epoch that had a part: some are left out of some steps."""
     best: float = -1.0
     best_epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -104,13 +106,14 @@ def fit(
             for group, lr in zip(optimizer.param_groups, base, strict=True):
                 group["lr"] = lr * factor(state.step / batches.steps)
             batch = batches(state.step, fabric.global_rank, fabric.world_size)
-            current = regularised.at(state.step / batches.steps, state.weights)
+            current = regularised.at(state.step, batches.steps, state.weights)
             loss, parts = optimise(fabric, wrapped, optimizer, current, batch, seed=seed, step=state.step)
             now = time.monotonic()
             state.step, state.seconds, clock = state.step + 1, state.seconds + now - clock, now
             state.loss_sum += loss
             for name, part in parts.items():
                 state.part_sums[name] = state.part_sums.get(name, 0.0) + part
+                state.part_counts[name] = state.part_counts.get(name, 0) + 1
             if regularised.is_steered_at(state.step):
                 state.weights = regularised.steered(model, validation, state.weights, step=state.step, seed=seed)
             speed = state.step * batches.size / state.seconds
@@ -153,7 +156,7 @@ class _Run:
             "epoch": (state.step - 1) // self.per_epoch + 1,
             "step": state.step,
             "loss": state.loss_sum / count,
-            "parts": {name: total / count for name, total in state.part_sums.items()},
+            "parts": {name: total / state.part_counts[name] for name, total in state.part_sums.items()},
             **({"weights": dict(state.weights)} if state.weights else {}),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "clean_accuracy": clean_accuracy(self.model, validation),
@@ -163,7 +166,7 @@ class _Run:
             "seconds_left": state.seconds / state.step * (steps - state.step),
         }
         state.history.append(row)
-        state.loss_sum, state.part_sums = 0.0, {}
+        state.loss_sum, state.part_sums, state.part_counts = 0.0, {}, {}
         score = {"robust": robust, "last": float(state.step)}.get(settings.choose, row["clean_accuracy"])
         if score is not None and score > state.best:
             state.best, state.best_epoch = score, row["epoch"]

@@ -28,28 +28,33 @@ class Term:
     function: Regulariser
     settings: RegulariserSettings
 
-    def weight(self, progress: float, weights: Mapping[str, float]) -> float:
-        """The weight after `progress` (0 to 1) of the run; `weights` holds what the closed loop has found so far."""
-        warm_up = self.settings.warm_up
-        return weights.get(self.name, self.settings.weight) * (min(1.0, progress / warm_up) if warm_up else 1.0)
+    def full_weight(self, weights: Mapping[str, float]) -> float:
+        """The weight after the warm-up; `weights` holds what the closed loop has found so far."""
+        return weights.get(self.name, self.settings.weight)
+
+    def weight(self, step: int, steps: int, weights: Mapping[str, float]) -> float:
+        """The weight in step `step` of `steps`: 0 where the term is left out."""
+        warm_up, every = self.settings.warm_up * steps, self.settings.every
+        share = min(1.0, step / warm_up) if warm_up else 1.0
+        return 0.0 if step % every else every * share * self.full_weight(weights)
 
 
 @dataclass(frozen=True)
 class Regularised:
-    """An objective with regularisers. Called as an objective it has their full weights."""
+    """An objective with regularisers. Called as an objective it has their full weights, and leaves none out."""
 
     objective: Objective
     terms: tuple[Term, ...] = ()
 
     def __call__(self, model: nn.Module, x: Image, y: Labels, *, generator: torch.Generator, **inputs: Tensor) -> Loss:
         """The loss with every term at its full weight."""
-        return self.at(1.0, {})(model, x, y, generator=generator, **inputs)
+        terms = {term.name: (term.full_weight({}), term.function) for term in self.terms}
+        return regularised(self.objective, terms)(model, x, y, generator=generator, **inputs)
 
-    def at(self, progress: float, weights: Mapping[str, float]) -> Objective:
-        """The objective with the weights that hold after `progress` (0 to 1) of the run."""
-        return regularised(
-            self.objective, {term.name: (term.weight(progress, weights), term.function) for term in self.terms}
-        )
+    def at(self, step: int, steps: int, weights: Mapping[str, float]) -> Objective:
+        """The objective with the weights that hold in step `step` of `steps`."""
+        terms = {term.name: (term.weight(step, steps, weights), term.function) for term in self.terms}
+        return regularised(self.objective, terms)
 
     def steered(
         self, model: nn.Module, validation: Dataset, weights: Mapping[str, float], *, step: int, seed: int
@@ -62,7 +67,7 @@ class Regularised:
         for term in self.terms:
             if term.settings.target is not None:
                 value = _value(term, model, validation, step=step, seed=seed)
-                moved = term.weight(1.0, weights) + CONTROL_STEPS * term.settings.rate * (value - term.settings.target)
+                moved = term.full_weight(weights) + CONTROL_STEPS * term.settings.rate * (value - term.settings.target)
                 steered[term.name] = min(max(moved, 0.0), term.settings.max_weight)
         return steered
 

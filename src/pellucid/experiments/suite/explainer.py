@@ -49,8 +49,8 @@ class Explainer:
         return saliency_map(self.attribution(model, x, target, ids), reduction_of(self.function))
 
 
-SMOOTH_GRAD = {"sigma": 0.15, "draws": 16}
-"""SmoothGrad's own advice: noise of 10 to 20 % of the pixel range (Smilkov et al. 2017)."""
+NOISE_OPTIONS: dict[str, dict[str, Any]] = {"smooth_grad": {"sigma": 0.15, "draws": 16}}
+"""SmoothGrad's own advice: noise of 10 to 20 % of the pixel range (Smilkov et al. 2017). Others take one draw."""
 
 
 def explainer(name: str, options: dict[str, Any] | None = None) -> Explainer:
@@ -59,7 +59,7 @@ def explainer(name: str, options: dict[str, Any] | None = None) -> Explainer:
     given = dict(options or {})
     draws = 0
     if "noise" in signature(function).parameters:
-        given = SMOOTH_GRAD | given
+        given = NOISE_OPTIONS.get(function.__name__, {"draws": 1}) | given
         draws = given.pop("draws")
     checked = options_of(function, given, where=f"attribution '{name}'", supplied={"create_graph", "noise"})
     return Explainer(function.__name__, function, checked, draws)

@@ -1,0 +1,53 @@
+"""The pictures of a report, made while the model is at hand."""
+
+import io
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pellucid.data.dataset import Dataset
+from pellucid.experiments.measure.runs import Loaded
+from pellucid.experiments.measure.settings import MeasureSettings
+from pellucid.experiments.suite import explainer
+from pellucid.models.smoothing import SmoothBlock
+from pellucid.training.step import to_device
+
+EXAMPLES = 8
+
+
+def examples(run: Loaded, subset: Dataset, settings: MeasureSettings) -> bytes:
+    """The pictures of a report: one image of each class, its maps, and one image's feature maps around the block."""
+    first = [int((subset.labels == label).nonzero()[0]) for label in subset.labels.unique()][:EXAMPLES]
+    x, y = to_device(subset.batch(first), run.model)
+    arrays = {
+        "ids": subset.ids[first].numpy(),
+        "labels": subset.labels[first].numpy(),
+        "images": x.float().cpu().numpy(),
+    }
+    for attribution in settings.attributions:
+        maps = explainer(attribution)(run.model, x, y, arrays["ids"].tolist())
+        arrays[f"map:{attribution}"] = maps.squeeze(1).float().cpu().numpy()
+    arrays |= {f"features:{side}": maps for side, maps in _feature_maps(run.model, x[:1]).items()}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _feature_maps(model: nn.Module, x: Tensor) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    blocks = [module for module in model.modules() if isinstance(module, SmoothBlock)]
+    if not blocks:
+        return seen
+
+    def look(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        seen["before"], seen["after"] = (maps[0, :8].float().cpu().numpy() for maps in (inputs[0], output))
+
+    handle = blocks[0].register_forward_hook(look)
+    try:
+        with torch.no_grad():
+            model(x)
+    finally:
+        handle.remove()
+    return seen

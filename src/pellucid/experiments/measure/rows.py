@@ -1,0 +1,132 @@
+"""The rows of a run's measurement: one a test image for the accuracies, one a measured image for each attribution."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.attacks import ball
+from pellucid.data.dataset import Dataset
+from pellucid.experiments.measure.notebook import Notebook, Row
+from pellucid.experiments.measure.runs import Loaded
+from pellucid.experiments.measure.settings import SANITY, MeasureSettings, Robustness
+from pellucid.experiments.suite import LOADER_BATCH, Batch, Explainer, clean, explainer, images_per_batch, legacy
+from pellucid.experiments.suite.evidence import COMPARED
+from pellucid.metrics.robustness import robust_accuracy
+from pellucid.randomness import generator
+from pellucid.training.step import to_device
+
+ATTACKED_AT_ONCE = 256
+
+
+def accuracy_rows(
+    run: Loaded, attack: Robustness, predicted: Tensor, *, seed: int, notes: Notebook, tick: Callable[[int], None]
+) -> list[Row]:
+    """One row a test image; `robust` is None for images beyond `attack.images` (drawn by the seed)."""
+    test = run.test
+    order = torch.randperm(len(test), generator=generator(seed, "attacked images"))
+    robust: dict[int, Any] = {}
+
+    def held(positions: Tensor) -> dict[str, Tensor]:
+        x, y = to_device(test.batch(positions), run.model)
+        region, ids = ball(attack.norm, attack.radius), test.ids[positions].tolist()
+        options = {"steps": attack.steps, "restarts": attack.restarts, "seed": seed}
+        return {"robust": robust_accuracy(run.model, x, y, ids=ids, region=region, **options)}
+
+    for positions in order[: attack.images].sort().values.split(ATTACKED_AT_ONCE):
+        found = notes.measured("robust", positions, lambda chosen=positions: held(chosen))  # type: ignore[misc]
+        robust |= {position: row["robust"] for position, row in found}
+        tick(len(positions))
+    return [
+        {
+            "id": int(test.ids[i]),
+            "label": int(test.labels[i]),
+            "predicted": int(predicted[i]),
+            "correct": bool(predicted[i] == test.labels[i]),
+            "robust": robust.get(i),
+        }
+        for i in range(len(test))
+    ]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One attribution of one run on the measured images; `twin` is the same arm trained with another seed, if any."""
+
+    run: Loaded
+    images: Dataset
+    attribution: str
+    metrics: Sequence[str]
+    settings: MeasureSettings
+    twin: Loaded | None = None
+
+    @property
+    def passes(self) -> int:
+        """How often the images are gone through: once a profile."""
+        return len(self._parts())
+
+    def rows(self, notes: Notebook, tick: Callable[[int], None]) -> list[Row]:
+        """One row an image, in the order of the images."""
+        ids, labels = self.images.ids.tolist(), self.images.labels.tolist()
+        rows: list[Row] = [{"id": i, "label": label} for i, label in zip(ids, labels, strict=True)]
+        for part, (size, measure) in self._parts().items():
+            for positions in torch.arange(len(self.images)).split(size):
+                found = notes.measured(part, positions, lambda chosen=positions, how=measure: how(chosen))  # type: ignore[misc]
+                for position, row in found:
+                    rows[position] |= row
+                tick(len(positions))
+        return rows
+
+    def _parts(self) -> dict[str, tuple[int, Callable[[Tensor], dict[str, Tensor]]]]:
+        """What is measured of a batch of which size, for each profile."""
+        parts: dict[str, tuple[int, Callable[[Tensor], dict[str, Tensor]]]] = {}
+        if self.settings.profile in {"clean", "both"}:
+            parts["clean"] = images_per_batch(self.images.batch([0])[0]), self._clean
+        if self.settings.profile in {"legacy", "both"} and self.attribution not in SANITY:
+            parts["legacy"] = LOADER_BATCH, self._legacy
+        return parts
+
+    def _clean(self, positions: Tensor) -> dict[str, Tensor]:
+        batch = self._batch(positions, explainer(self.attribution))
+        row = clean(batch, self.metrics, self.settings.seed)
+        if self.twin is not None and "ssim" in self.metrics:
+            other = replace(batch, model=self.twin.model).saliency
+            row |= {f"other_seed_{name}": compare(batch.saliency, other) for name, compare in COMPARED.items()}
+        return row
+
+    def _legacy(self, positions: Tensor) -> dict[str, Tensor]:
+        network, normalise = in_legacy_space(self.run.model, self.run.test)
+        batch = self._batch(positions, legacy_explainer(self.attribution))
+        return legacy(replace(batch, model=network, x=normalise(batch.x)), self.metrics, self.settings.seed)
+
+    def _batch(self, positions: Tensor, explain: Explainer) -> Batch:
+        images = self.images
+        x, y = to_device(images.batch(positions), self.run.model)
+        maps = None if images.attention is None else images.attention_batch(positions).to(x)
+        return Batch(self.run.model, x, y, images.ids[positions].tolist(), explain, maps, mean_pixel(images))
+
+
+def mean_pixel(images: Dataset) -> float:
+    """Mean of all pixels of all images, in [0, 1]."""
+    return float(images.images.double().mean() / 255)
+
+
+def legacy_explainer(name: str) -> Explainer:
+    """The attribution as the published pipeline calls it: integrated gradients is Captum's 10-step trapezoid (§4.0)."""
+    published = name.replace("-", "_") == "integrated_gradients"
+    return explainer(name, {"steps": 10, "rule": "trapezoid_legacy"} if published else {})
+
+
+def legacy_space(dataset: Dataset) -> str:
+    """Where the published code works: it normalises CIFAR-10 and ImageNette in the loader, Fashion-MNIST not at all."""
+    return "pixels" if dataset.name.startswith("fashion-mnist") else "normalised values"
+
+
+def in_legacy_space(model: nn.Module, dataset: Dataset) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
+    """The model that the published code would see for this data set, and the way from pixels to its input."""
+    network, normalise = getattr(model, "network", None), getattr(model, "normalise", None)
+    if legacy_space(dataset) == "pixels" or not isinstance(network, nn.Module) or not isinstance(normalise, nn.Module):
+        return model, lambda x: x
+    return network, normalise

@@ -1,0 +1,72 @@
+"""What to measure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pellucid.errors import unknown_name
+from pellucid.experiments.suite import ALL_METRICS, METRICS, explainer
+
+SANITY: dict[str, tuple[str, ...]] = {"random_map": ("gini",), "edge_detector": ("gini", "ssim", "road")}
+"""Maps that know nothing of the model, measured beside the others: what a number must be compared with."""
+PROFILES = ("clean", "legacy", "both")
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """The evaluation PGD (definitions §4.5): true labels, eval mode, pixel space, clamp, random start, α = ε/4.
+
+    `eps` None: the largest ε that any compared run was trained with, or the data set's usual one. `images` of the test
+    images are attacked, drawn by the seed.
+    """
+
+    eps: float | None = None
+    norm: Literal["linf", "l2"] = "linf"
+    steps: int = 20
+    restarts: int = 1
+    images: int = 2000
+
+    @property
+    def radius(self) -> float:
+        """ε, once it is decided."""
+        assert self.eps is not None
+        return self.eps
+
+
+@dataclass(frozen=True)
+class MeasureSettings:
+    """What to measure.
+
+    Attributes
+    ----------
+    images
+        How many images, all of which every compared model classifies correctly.
+    profile
+        "clean", "legacy" or "both".
+    attributions
+        Which metrics to measure for each attribution; options as in a config.
+    """
+
+    images: int = 1000
+    profile: Literal["clean", "legacy", "both"] = "clean"
+    attributions: Mapping[str, Sequence[str]] = field(
+        default_factory=lambda: {"gradient": METRICS, "integrated_gradients": METRICS, **SANITY}
+    )
+    robustness: Robustness = Robustness()
+    seed: int = 0
+
+
+def make_settings(
+    *, images: int, profile: str, attributions: Sequence[str], metrics: Sequence[str], attack: dict[str, Any], seed: int
+) -> MeasureSettings:
+    """Settings from plain values, every name checked. Raises BadInput with the nearest valid name."""
+    if profile not in PROFILES:
+        raise unknown_name("profile", profile, PROFILES)
+    for metric in metrics:
+        if metric not in {*ALL_METRICS, "all"}:
+            raise unknown_name("metric", metric, ALL_METRICS)
+    everything = tuple(metric for metric in ALL_METRICS if metric != "alignment")  # most data have no attention maps
+    chosen = everything if "all" in metrics else tuple(metrics) or METRICS
+    names = [explainer(name).name for name in attributions or ("gradient", "integrated_gradients")]
+    wanted = dict.fromkeys(names, chosen) | ({} if attributions or metrics else SANITY)
+    return MeasureSettings(images, profile, wanted, Robustness(**attack), seed)  # type: ignore[arg-type]

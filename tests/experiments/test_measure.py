@@ -1,0 +1,134 @@
+"""Measuring run directories: resuming, the map of another seed, sanity rows, further metrics."""
+
+import json
+import shutil
+
+import pytest
+
+from pellucid.errors import BadInput
+from pellucid.experiments import measure as measuring
+from pellucid.experiments.config import check
+from pellucid.experiments.measure import MeasureSettings, Robustness, make_settings, measure
+from pellucid.experiments.measure.rows import Study
+from pellucid.experiments.train import train
+
+ATTACK = Robustness(eps=0.1, steps=2, images=300)
+SETTINGS = MeasureSettings(images=70, attributions={"gradient": ("gini", "ssim")}, robustness=ATTACK)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    for name, seed, weight in (("a", 0, 1.0), ("b", 1, 1.0), ("other", 0, 2.0)):
+        config = {
+            "data": {"name": "fashion-mnist-mini", "attention": "garment"},
+            "regularisers": [{"name": "misalignment", "weight": weight}],
+            "training": {"max_steps": 6, "device": "cpu"},
+            "seed": seed,
+        }
+        train(check(config), folder / name)
+    return folder
+
+
+@pytest.fixture
+def runs(trained, tmp_path):
+    shutil.copytree(trained, tmp_path / "runs")
+    return [tmp_path / "runs" / name for name in ("a", "b", "other")]
+
+
+def rows(run, attribution="gradient"):
+    return [json.loads(line) for line in (run / "measurements" / f"{attribution}.jsonl").read_text().splitlines()]
+
+
+def about(run):
+    return json.loads((run / "measurements" / "measurement.json").read_text())
+
+
+def test_a_measurement_stopped_anywhere_goes_on_and_ends_with_the_same_numbers(runs, tmp_path, monkeypatch):
+    settings = MeasureSettings(images=70, profile="both", attributions={"gradient": ("gini",)}, robustness=ATTACK)
+    whole = tmp_path / "whole"
+    shutil.copytree(runs[0], whole / "a")
+    measure([whole / "a"], settings)
+    left = {"clean": 1, "legacy": 2}  # batches until the power fails
+    genuine = {"clean": Study._clean, "legacy": Study._legacy}
+
+    def failing(part):
+        def run(self, positions):
+            left[part] -= 1
+            if left[part] < 0:
+                raise KeyboardInterrupt
+            return genuine[part](self, positions)
+
+        return run
+
+    for _ in range(2):
+        with monkeypatch.context() as patched:
+            for part in left:
+                patched.setattr(Study, f"_{part}", failing(part))
+            with pytest.raises(KeyboardInterrupt):
+                measure(runs[:1], settings)
+        assert not (runs[0] / "measurements" / "measurement.json").exists()
+        left = {"clean": 1, "legacy": 1}
+    counted = []
+    monkeypatch.setattr(Study, "_clean", lambda self, p: counted.append(p) or genuine["clean"](self, p))
+    measure(runs[:1], settings)
+    assert len(counted) <= 1  # 70 images are two clean batches, and at least one was kept
+    assert rows(runs[0]) == rows(whole / "a")
+    assert not list((runs[0] / "measurements").glob(".*.notes"))
+
+
+def test_runs_that_differ_in_their_seed_alone_are_compared_with_each_other(runs):
+    measure(runs, SETTINGS)
+    a, b, other = (rows(run) for run in runs)
+    assert [row["other_seed_ssim"] for row in a] == pytest.approx([row["other_seed_ssim"] for row in b])
+    assert all(-1 <= row["other_seed_spearman"] <= 1 for row in a)
+    assert "other_seed_ssim" not in other[0]
+    assert about(runs[0])["other_seed_sha256"] == about(runs[1])["weights_sha256"]
+    assert 0 < about(runs[0])["train_accuracy"] < 1
+
+
+def test_further_metrics_have_one_value_an_image(runs):
+    wanted = make_settings(
+        images=5,
+        profile="clean",
+        attributions=["gradient"],
+        metrics=["misalignment", "curvature", "groups", "held_out", "alignment", "diffroad"],
+        attack={"eps": 0.1, "steps": 1, "images": 10},
+        seed=0,
+    )
+    measure(runs[:1], wanted)
+    row = rows(runs[0])[0]
+    listed = about(runs[0])
+    assert 0 <= row["misalignment"] <= 1
+    assert row["curvature"] > 0 == row["curvature_hvp"]  # ReLU: linear in pieces
+    assert 0 <= row["group_gini"] <= 1
+    assert len(row["held_out_ssim"]) == len(listed["held_out"]) == 6
+    assert 0 <= row["energy_inside"] <= 1
+    assert 0 <= row["precision_at_truth"] <= 1
+    assert len(row["diffroad"]) == len(listed["diffroad_levels"])
+
+
+def test_what_is_measured_by_default_has_sanity_rows_beside_it():
+    options = {"images": 5, "profile": "clean", "attributions": [], "attack": {}, "seed": 0}
+    assert set(make_settings(metrics=[], **options).attributions) == {
+        "gradient",
+        "integrated_gradients",
+        "random_map",
+        "edge_detector",
+    }
+    assert set(make_settings(metrics=["gini"], **options).attributions) == {"gradient", "integrated_gradients"}
+    everything = make_settings(metrics=["all"], **options).attributions["gradient"]
+    assert {"road", "interpretation", "diffroad"} <= set(everything)
+    with pytest.raises(BadInput, match="unknown metric 'misalignement': did you mean 'misalignment'"):
+        make_settings(metrics=["misalignement"], **options)
+
+
+def test_alignment_without_attention_maps_is_refused(tmp_path):
+    train(check({"training": {"max_steps": 1, "device": "cpu"}}), tmp_path / "run")
+    settings = MeasureSettings(images=3, attributions={"gradient": ("alignment",)}, robustness=ATTACK)
+    with pytest.raises(BadInput, match="needs attention maps"):
+        measure([tmp_path / "run"], settings)
+
+
+def test_the_names_that_others_use_are_there():
+    assert set(measuring.__all__) <= set(dir(measuring))
