@@ -120,7 +120,6 @@ def test_a_config_lists_regularisers_with_all_their_defaults():
             "weight": 1.0,
             "warm_up": 0.2,
             "every": 1,
-            "every": 1,
             "target": None,
             "rate": 0.05,
             "max_weight": 10.0,

@@ -13,6 +13,7 @@ from pellucid.report.contents import attribution_names
 from pellucid.report.contrasts import Difference, contrast, contrast_pairs, depth
 from pellucid.report.further_relations import further_relations
 from pellucid.report.measures import Measure
+from pellucid.report.preset_relations import preset_relations
 from pellucid.report.relation import Relation, part_of, relation, unmeasured
 from pellucid.report.runs import Run
 from pellucid.report.verdicts import Part, above, at_least, part, within
@@ -49,7 +50,7 @@ def _rel(key: str, scope: str, parts: Sequence[Part], *, context: Sequence[Part]
 def relations(runs: Sequence[Run]) -> list[Relation]:
     """R1–R11 for every attribution, on runs that share test images and architecture (see :attr:`Run.setting`).
 
-    And the relations of the other two papers, where an arm of theirs is among the runs.
+    And the relations of the other two papers and of Pellucid's presets, where an arm of theirs is among the runs.
     """
     names = attribution_names(runs)
     found = [one for name in names for one in _of_attribution(runs, name)]
@@ -57,7 +58,7 @@ def relations(runs: Sequence[Run]) -> list[Relation]:
     if not names:
         found += [_rel(key, "", [unmeasured("no attribution was measured")]) for key in PUBLISHED if key != "R3"]
     grouped = [[one for one in found if one.key == key] for key in PUBLISHED]
-    return [one for group in grouped for one in _merged(group)] + list(further_relations(runs))
+    return [one for group in grouped for one in _merged(group)] + [*further_relations(runs), *preset_relations(runs)]
 
 
 def _merged(group: list[Relation]) -> list[Relation]:

@@ -26,9 +26,9 @@ class RegulariserSettings(Named):
     """A regulariser by name with its options, and the weight λ of its mean in the loss.
 
     The weight grows linearly from 0 over the first `warm_up` (share) of the steps. With `every` k the term is computed
-    in every k-th step only, with k times its weight: the same in the mean, at a k-th of its cost. With a `target` the loop is closed:
-    every few steps λ moves by `rate` per step times the excess of the term, on validation images, over the target, and
-    stays in [0, max_weight] (definitions §3).
+    in every k-th step only, with k times its weight: the same in the mean, at a k-th of its cost. With a `target` the
+    loop is closed: every few steps λ moves by `rate` per step times the excess of the term, on validation images, over
+    the target, and stays in [0, max_weight] (definitions §3).
     """
 
     weight: float = Field(1.0, ge=0, allow_inf_nan=False)

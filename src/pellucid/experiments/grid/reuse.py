@@ -1,0 +1,84 @@
+"""Finished runs from elsewhere in place of cells that would train the same again."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from pellucid.errors import BadInput
+from pellucid.experiments.build import load_splits
+from pellucid.experiments.config import RunConfig, check, plain
+from pellucid.experiments.grid.baton import holding
+from pellucid.experiments.grid.store import Cell, Grid
+from pellucid.experiments.manifest import MANIFEST, versions
+from pellucid.experiments.train import read_run
+from pellucid.files import read_json
+from pellucid.training.fit import WEIGHTS
+
+
+def reuse(grid: Grid, folders: Sequence[Path]) -> list[str]:
+    """Fill unfinished cells with finished runs found below `folders` (of grids or single ones).
+
+    A run serves if its config, its training, validation and test images, and the version of Pellucid are the cell's.
+    Its files are hard-linked, or copied where they lie on another disk.
+
+    Returns
+    -------
+    The names of the filled cells.
+    """
+    wanted = {_key(check(cell.config)): cell for cell in grid.cells if not grid.trained(cell.name)}
+    filled = []
+    for manifest in (path for folder in folders for path in _manifests(folder)):
+        run = manifest.parent
+        if not wanted or run.resolve().is_relative_to(grid.directory.resolve()):
+            continue
+        found = read_json(manifest)
+        if found.get("status") != "finished" or found["versions"].get("pellucid") != versions()["pellucid"]:
+            continue
+        cell = wanted.get(key := _key(read_run(run)[0]))
+        if cell is not None and _same_data(check(cell.config), found["data"]) and _fill(grid, cell, run):
+            filled.append(wanted.pop(key).name)
+    return filled
+
+
+def _manifests(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise BadInput(f"--reuse {folder}: there is no such folder")
+    return sorted(folder.rglob(MANIFEST))
+
+
+def _key(config: RunConfig) -> str:
+    raw = plain(config)
+    raw["data"].pop("root")
+    return json.dumps(raw, sort_keys=True)
+
+
+def _same_data(config: RunConfig, data: dict[str, str]) -> bool:
+    splits = load_splits(config)
+    return (splits.train.digest(), splits.test.digest()) == (data["train_sha256"], data["test_sha256"])
+
+
+def _fill(grid: Grid, cell: Cell, run: Path) -> bool:
+    """Put the run in the cell's place by one rename; False if somebody trains the cell, or the run has no weights."""
+    target = grid.run(cell.name)
+    target.parent.mkdir(exist_ok=True)
+    with holding(grid.place(cell.name), lost=lambda: None) as mine:
+        if not mine or not (run / WEIGHTS).exists():
+            return False
+        new = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
+        for path in run.iterdir():
+            if path.is_file() and not path.name.startswith("."):
+                _link(path, new / path.name)
+        new.chmod(0o755)
+        shutil.rmtree(target, ignore_errors=True)
+        new.rename(target)
+    return True
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk
+        shutil.copy2(source, target)
