@@ -2,14 +2,17 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
+from pellucid.attacks.explanation import Budget
 from pellucid.errors import BadInput
 from pellucid.experiments import measure as measuring
 from pellucid.experiments.config import check
 from pellucid.experiments.measure import MeasureSettings, Robustness, make_settings, measure
 from pellucid.experiments.measure.rows import Study
+from pellucid.experiments.suite import evidence
 from pellucid.experiments.train import train
 
 ATTACK = Robustness(eps=0.1, steps=2, images=300)
@@ -106,6 +109,16 @@ def test_further_metrics_have_one_value_an_image(runs):
     assert 0 <= row["energy_inside"] <= 1
     assert 0 <= row["precision_at_truth"] <= 1
     assert len(row["diffroad"]) == len(listed["diffroad_levels"])
+
+
+def test_attacks_on_the_interpretation_are_made_on_the_first_images_only(runs, monkeypatch):
+    monkeypatch.setattr(evidence, "BUDGETS", {"fashion-mnist": Budget(eps=0.1, step_size=0.05, steps=2, k=50)})
+    attributions = {"gradient": ("gini", "interpretation")}
+    measure(runs[:1], replace(SETTINGS, attributions=attributions, interpretation_images=66))
+    found = rows(runs[0])
+    assert all(0 <= row["top_k_intersection"] <= 1 for row in found[:66])
+    assert all(row["top_k_intersection"] is None and row["gini"] > 0 for row in found[66:])
+    assert {tuple(row) for row in found} == {tuple(found[0])}
 
 
 def test_what_is_measured_by_default_has_sanity_rows_beside_it():

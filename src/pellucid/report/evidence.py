@@ -18,6 +18,7 @@ SCORES: dict[str, tuple[str, Direction]] = {
     "kendall": ("Kendall", "↑"),
     "shift": ("Centre shift in pixels", "↓"),
 }
+NOT_ATTACKED = "not attacked, or the map is zero"
 CHANGED = "the perturbation changed the prediction, or the map is zero"
 
 
@@ -36,7 +37,7 @@ def evidence_measures(runs: Sequence[Run], name: str) -> list[tuple[Measure, boo
     for attack, spelled in ATTACKS.items():
         for score, (label, direction) in SCORES.items():
             key = f"{attack}_{score}"
-            measure = column(name, key, f"{label}, {spelled}", direction=direction, undefined="zero map")
+            measure = column(name, key, f"{label}, {spelled}", direction=direction, undefined=NOT_ATTACKED)
             found.append((measure, score != "intersection"))
     alignment = {
         "energy_inside": "Energy inside the attention map",

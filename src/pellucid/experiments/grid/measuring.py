@@ -36,6 +36,7 @@ class MeasureSpec(BaseModel):
     profile: Literal["clean", "legacy", "both"] = "clean"
     attributions: dict[str, list[str] | None] = Field({"gradient": None, "integrated_gradients": None}, min_length=1)
     robustness: RobustnessSpec = RobustnessSpec()
+    interpretation_images: int = Field(64, ge=1)
     seed: int = Field(0, ge=0)
 
 
@@ -53,6 +54,7 @@ def measure_settings(raw: dict[str, Any] | None) -> MeasureSettings:
         profile=spec.profile,
         attributions={explainer(name).name: _checked(metrics) for name, metrics in spec.attributions.items()},
         robustness=Robustness(**spec.robustness.model_dump()),
+        interpretation_images=spec.interpretation_images,
         seed=spec.seed,
     )
 

@@ -149,6 +149,7 @@ def _about(settings: MeasureSettings, runs: Sequence[Loaded], correct: Tensor, i
         "attributions": {
             name: {"metrics": list(metrics), **explainer(name).shown} for name, metrics in settings.attributions.items()
         },
+        "interpretation_images": settings.interpretation_images,
         "legacy_space": legacy_space(runs[0].test),
         "ros_draws": ROS_DRAWS,
         "ssim_noise": list(NOISE_LEVELS),

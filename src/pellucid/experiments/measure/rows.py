@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import nan
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from pellucid.attacks import ball
 from pellucid.data.dataset import Dataset
@@ -13,7 +15,7 @@ from pellucid.experiments.measure.notebook import Notebook, Row
 from pellucid.experiments.measure.runs import Loaded
 from pellucid.experiments.measure.settings import SANITY, MeasureSettings, Robustness
 from pellucid.experiments.suite import LOADER_BATCH, Batch, Explainer, clean, explainer, images_per_batch, legacy
-from pellucid.experiments.suite.evidence import COMPARED
+from pellucid.experiments.suite.evidence import COMPARED, interpretation_row
 from pellucid.metrics.robustness import robust_accuracy
 from pellucid.randomness import generator
 from pellucid.training.step import to_device
@@ -77,7 +79,8 @@ class Study:
                 for position, row in found:
                     rows[position] |= row
                 tick(len(positions))
-        return rows
+        columns = dict.fromkeys(name for row in rows for name in row)  # an attack is made on some images only
+        return [{name: row.get(name) for name in columns} for row in rows]
 
     def _parts(self) -> dict[str, tuple[int, Callable[[Tensor], dict[str, Tensor]]]]:
         """What is measured of a batch of which size, for each profile."""
@@ -90,11 +93,21 @@ class Study:
 
     def _clean(self, positions: Tensor) -> dict[str, Tensor]:
         batch = self._batch(positions, explainer(self.attribution))
-        row = clean(batch, self.metrics, self.settings.seed)
+        row = clean(batch, [metric for metric in self.metrics if metric != "interpretation"], self.settings.seed)
+        if "interpretation" in self.metrics:
+            row |= self._attacked(positions, batch.explain)
         if self.twin is not None and "ssim" in self.metrics:
             other = replace(batch, model=self.twin.model).saliency
             row |= {f"other_seed_{name}": compare(batch.saliency, other) for name, compare in COMPARED.items()}
         return row
+
+    def _attacked(self, positions: Tensor, explain: Explainer) -> dict[str, Tensor]:
+        """The attacks on the interpretation, on the first images only; NaN for those after them."""
+        inside = positions[positions < self.settings.interpretation_images]
+        if len(inside) == 0:
+            return {}
+        found = interpretation_row(self._batch(inside, explain), self.settings.seed)
+        return {name: pad(values, (0, len(positions) - len(inside)), value=nan) for name, values in found.items()}
 
     def _legacy(self, positions: Tensor) -> dict[str, Tensor]:
         network, normalise = in_legacy_space(self.run.model, self.run.test)

@@ -45,6 +45,8 @@ class MeasureSettings:
         "clean", "legacy" or "both".
     attributions
         Which metrics to measure for each attribution; options as in a config.
+    interpretation_images
+        How many of the images the attacks on the interpretation are made on: they cost hundreds of passes an image.
     """
 
     images: int = 1000
@@ -53,6 +55,7 @@ class MeasureSettings:
         default_factory=lambda: {"gradient": METRICS, "integrated_gradients": METRICS, **SANITY}
     )
     robustness: Robustness = Robustness()
+    interpretation_images: int = 64
     seed: int = 0
 
 
@@ -69,4 +72,4 @@ def make_settings(
     chosen = everything if "all" in metrics else tuple(metrics) or METRICS
     names = [explainer(name).name for name in attributions or ("gradient", "integrated_gradients")]
     wanted = dict.fromkeys(names, chosen) | ({} if attributions or metrics else SANITY)
-    return MeasureSettings(images, profile, wanted, Robustness(**attack), seed)  # type: ignore[arg-type]
+    return MeasureSettings(images, profile, wanted, Robustness(**attack), seed=seed)  # type: ignore[arg-type]
