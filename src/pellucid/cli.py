@@ -31,9 +31,9 @@ RunPaths = Annotated[list[Path], typer.Argument(help="Run directories made by pe
 @app.command()
 def quickstart(
     out: Annotated[Path, typer.Option(help="Folder for the runs and the report.")] = Path("quickstart-results"),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of all three runs.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all four runs.")] = 0,
 ) -> None:
-    """Train N, A and G on the embedded Fashion-MNIST images, measure them, write the report (minutes on 2 cores)."""
+    """Train N, A, G and P on the embedded Fashion-MNIST images, measure them, write the report (minutes on 2 cores)."""
     from pellucid.experiments.quickstart import quickstart as run
 
     run(out, seed=seed)
