@@ -18,9 +18,11 @@ def test_the_methods_are_reduced_as_in_the_paper():
     found = {name: reduction_of(getattr(attributions, name)) for name in attributions.__all__}
     assert found == {
         "captum_attribution": "signed",
+        "edge_detector": "absolute",
         "gradient": "absolute",
         "input_x_gradient": "signed",
         "integrated_gradients": "signed",
+        "random_map": "absolute",
         "smooth_grad": "absolute",
     }
 

@@ -376,8 +376,9 @@ def test_the_shipped_config_covers_what_it_promises():
     assert [block.kind for block in blocks(config)[:5]] == ["clean"] * 5
     everywhere = ["cross_entropy", "misalignment", "gaussian_noise"]
     assert methods_at(config, Block("moons", "flips", 0.2)) == everywhere
-    for block in (Block("moons", "flips", 0.1), Block("moons", "clean", 0.0)):
-        assert methods_at(config, block) == [*everywhere, "weight_decay", "gradient_penalty", "adversarial"]
+    assert methods_at(config, Block("moons", "flips", 0.1)) == [*everywhere, "weight_decay"]
+    clean = methods_at(config, Block("moons", "clean", 0.0))
+    assert clean == [*everywhere, "weight_decay", "gradient_penalty", "adversarial"]
     options = {name: one.options for name, one in config.methods.items()}
     assert options["misalignment"] == {"weight": 1.0, "sigma": 0.1, "warm_up": 0.2}
     assert options["gaussian_noise"]["sigma"] == options["misalignment"]["sigma"]
