@@ -107,14 +107,14 @@ def test_what_is_wrong_with_a_grid_gets_one_sentence(text, message):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("a: [", "not valid YAML"), ("- 1", "must hold keys and values"), ("", "must hold keys and values")],
+    [("a: [", "not valid YAML"), ("- 1", "must hold keys and values"), ("", "axes")],
 )
 def test_a_damaged_file_is_named(tmp_path, content, message):
     path = tmp_path / "grid.yaml"
     path.write_text(content)
     with pytest.raises(BadInput, match=message):
         read_spec(path)
-    with pytest.raises(BadInput, match="cannot read the grid .*absent.yaml"):
+    with pytest.raises(BadInput, match="cannot read the config .*absent.yaml"):
         read_spec(tmp_path / "absent.yaml")
 
 

@@ -75,6 +75,11 @@ def read_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
     BadInput
         One sentence naming the file or key, and the nearest valid key where one is misspelt.
     """
+    return check(read_yaml(path, overrides))
+
+
+def read_yaml(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
+    """The keys and values of a YAML file, with ``key.sub=value`` overrides applied. Raises BadInput with the path."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -87,7 +92,7 @@ def read_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
         raise BadInput(f"{path} must hold keys and values; it holds a {type(raw).__name__}")
     for override in overrides or []:
         override_key(raw, override)
-    return check(raw)
+    return raw
 
 
 def check(raw: dict[str, Any]) -> RunConfig:

@@ -4,12 +4,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pellucid.data.points import CORRUPTIONS, POINT_SETS
 from pellucid.errors import BadInput, unknown_name
-from pellucid.experiments.config import override_key
+from pellucid.experiments.config import read_yaml
 from pellucid.experiments.field import methods
 from pellucid.experiments.field.networks import ACTIVATIONS
 from pellucid.experiments.field.training import Method
@@ -98,18 +97,7 @@ def read_field_config(path: Path, overrides: list[str] | None = None) -> FieldCo
     BadInput
         One sentence naming the file or key, and the nearest valid name where one is misspelt.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"cannot read the config {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    raw = {} if raw is None else raw
-    if not isinstance(raw, dict):
-        raise BadInput(f"{path} must hold keys and values; it holds a {type(raw).__name__}")
-    for override in overrides or []:
-        override_key(raw, override)
-    return check_field(raw)
+    return check_field(read_yaml(path, overrides))
 
 
 def check_field(raw: dict[str, Any]) -> FieldConfig:

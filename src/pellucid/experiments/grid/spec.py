@@ -29,7 +29,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pellucid.errors import BadInput, unknown_name
-from pellucid.experiments.config import override_key
+from pellucid.experiments.config import override_key, read_yaml
 from pellucid.naming import first_problem
 
 
@@ -82,15 +82,7 @@ def read_spec(path: Path) -> GridSpec:
     BadInput
         One sentence naming the file or the key, and the nearest valid key where one is misspelt.
     """
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"cannot read the grid {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict):
-        raise BadInput(f"{path} must hold keys and values (base, axes, …); it holds a {type(raw).__name__}")
-    return check_spec(raw)
+    return check_spec(read_yaml(path))
 
 
 def check_spec(raw: dict[str, Any]) -> GridSpec:

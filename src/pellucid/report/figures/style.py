@@ -23,7 +23,15 @@ INK, FAINT, PAPER = "#1d2127", "#c9ced6", "#ffffff"
 
 # After Okabe and Ito: told apart with the common forms of colour blindness (M2 is darkened, to be seen on white).
 # Line style and marker repeat the message.
-COLOURS = {"N": "#d55e00", "A": "#0072b2", "G": "#009e73", "M1": "#cc79a7", "M2": "#a87900", "I": "#56b4e9", "P": "#000000"}
+COLOURS = {
+    "N": "#d55e00",
+    "A": "#0072b2",
+    "G": "#009e73",
+    "M1": "#cc79a7",
+    "M2": "#a87900",
+    "I": "#56b4e9",
+    "P": "#000000",
+}
 OTHERS = ["#5b6370", *COLOURS.values()]
 MARKERS = {"N": "o", "A": "s", "G": "^", "M1": "D", "M2": "v", "I": "P", "P": "*"}
 LINES = {"G": (0, (4, 1.6)), "M1": (0, (5, 1, 1, 1)), "M2": (0, (2, 1)), "I": (0, (7, 2))}
