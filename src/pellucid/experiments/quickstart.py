@@ -11,7 +11,7 @@ RECIPE: dict[str, Any] = {
     "data": {"name": "fashion-mnist-mini", "validation": 1000},
     "model": {"name": "lenet"},
     "training": {
-        "epochs": 12,
+        "epochs": 9,
         "batch_size": 128,
         "optimizer": {"name": "adam", "lr": 3e-3},
         "schedule": "one_cycle",
@@ -28,7 +28,7 @@ ARMS: dict[str, dict[str, Any]] = {
         "arm": "P",
         "objective": {"name": "adversarial", "eps": 0.1, "steps": 6},
         "regularisers": [{"name": "sparse_misalignment", "weight": 1, "every": 3, "sparsity": 0.15}],
-        "training": RECIPE["training"] | {"epochs": 11},
+        "training": RECIPE["training"] | {"epochs": 8},
     },
 }
 
@@ -45,5 +45,5 @@ def quickstart(out: Path, *, seed: int = 0) -> list[Path]:
         train(check(RECIPE | arm | {"seed": seed}), directory)
     # Integrated gradients costs ten passes a map; its SSIM and ROS are left to `pellucid measure`.
     attributions = {"gradient": ("gini", "ssim", "ros", "road"), "integrated_gradients": ("gini", "road")}
-    measure(directories, MeasureSettings(profile="both", attributions=attributions))
+    measure(directories, MeasureSettings(images=500, profile="both", attributions=attributions))
     return directories
