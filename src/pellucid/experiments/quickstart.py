@@ -11,7 +11,7 @@ RECIPE: dict[str, Any] = {
     "data": {"name": "fashion-mnist-mini", "validation": 1000},
     "model": {"name": "lenet"},
     "training": {
-        "epochs": 9,
+        "epochs": 8,
         "batch_size": 128,
         "optimizer": {"name": "adam", "lr": 3e-3},
         "schedule": "one_cycle",
@@ -28,7 +28,7 @@ ARMS: dict[str, dict[str, Any]] = {
         "arm": "P",
         "objective": {"name": "adversarial", "eps": 0.1, "steps": 6},
         "regularisers": [{"name": "sparse_misalignment", "weight": 1, "every": 3, "sparsity": 0.15}],
-        "training": RECIPE["training"] | {"epochs": 8},
+        "training": RECIPE["training"] | {"epochs": 7},
     },
 }
 
