@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.experiments.config import check
-from pellucid.experiments.measure import MeasureSettings, measure
+from pellucid.experiments.measure import MeasureSettings, Robustness, measure
 from pellucid.experiments.train import train
 
 RECIPE: dict[str, Any] = {
@@ -45,5 +45,8 @@ def quickstart(out: Path, *, seed: int = 0) -> list[Path]:
         train(check(RECIPE | arm | {"seed": seed}), directory)
     # Integrated gradients costs ten passes a map; its SSIM and ROS are left to `pellucid measure`.
     attributions = {"gradient": ("gini", "ssim", "ros", "road"), "integrated_gradients": ("gini", "road")}
-    measure(directories, MeasureSettings(images=500, profile="both", attributions=attributions))
+    settings = MeasureSettings(
+        images=400, profile="both", attributions=attributions, robustness=Robustness(images=1000)
+    )
+    measure(directories, settings)
     return directories
