@@ -70,9 +70,10 @@ class L2:
         return (self.eps * _per_image(radius, x) * self.steepest(direction)).to(x)
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        """G / ‖g‖₂, and 0 where g = 0."""
-        norm = _norm(gradient)
-        return torch.where(norm > 0, gradient / norm.clamp_min(torch.finfo(norm.dtype).tiny), 0.0)
+        """G / ‖g‖₂, and 0 where g = 0; divided by its largest entry first, as tiny squares would underflow."""
+        peak = gradient.abs().flatten(1).amax(1).view(-1, *[1] * (gradient.ndim - 1))
+        scaled = gradient / torch.where(peak == 0, 1.0, peak)
+        return scaled / _norm(scaled).clamp_min(1)
 
     def project(self, perturbation: Tensor) -> Tensor:
         """Scale images that lie outside back to length eps."""

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from pellucid.attacks.ball import L2
 from pellucid.attacks.duality import ascend
 from pellucid.data.attention import check_attention
 from pellucid.errors import BadInput
@@ -53,18 +54,10 @@ def gaze(
     if not 0 <= eps < float("inf"):
         raise BadInput(f"eps must be a finite number ≥ 0; got {eps}")
     check_attention(attention, x)
-    weight = eps * (1 - 2 * attention.to(x))
+    weight, direction = eps * (1 - 2 * attention.to(x)), L2(1.0)
 
     def move(_: Tensor, gradient: Tensor) -> Tensor:
-        return weight * _unit(gradient)
+        return weight * direction.steepest(gradient)
 
     loss = cross_entropy(model(ascend(model, x, y, move)), y)
     return Loss(loss, {"adversarial_cross_entropy": loss.detach()})
-
-
-def _unit(gradient: Tensor) -> Tensor:
-    """g/‖g‖₂ of each image, and 0 where g = 0; divided by its largest entry first, as tiny squares would underflow."""
-    peak = gradient.abs().amax((1, 2, 3), keepdim=True)
-    scaled = gradient / torch.where(peak == 0, 1.0, peak)
-    length: Tensor = torch.linalg.vector_norm(scaled, dim=(1, 2, 3), keepdim=True)
-    return scaled / length.clamp_min(1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import nan
 from typing import Any
 
@@ -118,12 +119,12 @@ class Study:
         images = self.images
         x, y = to_device(images.batch(positions), self.run.model)
         maps = None if images.attention is None else images.attention_batch(positions).to(x)
-        return Batch(self.run.model, x, y, images.ids[positions].tolist(), explain, maps, mean_pixel(images))
+        return Batch(self.run.model, x, y, images.ids[positions].tolist(), explain, maps, self._mean_pixel)
 
-
-def mean_pixel(images: Dataset) -> float:
-    """Mean of all pixels of all images, in [0, 1]."""
-    return float(images.images.double().mean() / 255)
+    @cached_property
+    def _mean_pixel(self) -> float:
+        """Mean of all pixels of all images, in [0, 1]."""
+        return float(self.images.images.double().mean() / 255)
 
 
 def legacy_explainer(name: str) -> Explainer:

@@ -7,6 +7,7 @@ import torch
 
 from pellucid.attacks import explanation, held_out
 from pellucid.attacks.explanation import BUDGETS, Budget
+from pellucid.data.dataset import WAYS_TO_MAPS
 from pellucid.errors import BadInput
 from pellucid.experiments.suite.batch import Batch
 from pellucid.experiments.suite.headline import Row, per_level
@@ -18,7 +19,7 @@ from pellucid.metrics.sparsity.group_sparsity import group_gini, quiet_groups
 from pellucid.metrics.stability.centre_shift import centre_shift
 from pellucid.metrics.stability.cosine import cosine
 from pellucid.metrics.stability.kendall import kendall
-from pellucid.metrics.stability.misalignment import misalignment, relative_misalignment
+from pellucid.metrics.stability.misalignment import misalignments
 from pellucid.metrics.stability.spearman import spearman
 from pellucid.metrics.stability.ssim import ssim_clean
 from pellucid.metrics.stability.top_k_intersection import top_k_intersection
@@ -36,8 +37,8 @@ COMPARED = {"ssim": ssim_clean, "spearman": spearman, "cosine": cosine}
 def misalignment_row(batch: Batch, seed: int) -> Row:
     """MA-1 and MA-3 under Gaussian noise."""
     noise = MISALIGNMENT_SIGMA * batch.normal((MISALIGNMENT_DRAWS, *batch.x.shape[1:]), seed, "misalignment")
-    metrics = {"misalignment": misalignment, "relative_misalignment": relative_misalignment}
-    return {name: metric(batch.model, batch.x, noise=noise) for name, metric in metrics.items()}
+    found = misalignments(batch.model, batch.x, noise=noise)
+    return {"misalignment": found.angular, "relative_misalignment": found.relative}
 
 
 def curvature_row(batch: Batch, seed: int) -> Row:
@@ -95,9 +96,7 @@ def budget_for(batch: Batch) -> Budget:
 def alignment_row(batch: Batch, _: int) -> Row:
     """Agreement with where people look, or with the truth where it is known."""
     if batch.attention is None:
-        raise BadInput(
-            "metric 'alignment' needs attention maps, and these runs' data have none: see data: {attention: …}"
-        )
+        raise BadInput(f"metric 'alignment' needs attention maps, which the runs' data do not have: {WAYS_TO_MAPS}")
     metrics = {name: getattr(alignment, name) for name in alignment.__all__}
     row = {name: metric(batch.saliency, batch.attention) for name, metric in metrics.items()}
     return row | {"precision_at_truth": precision_at_truth(batch.saliency, (batch.attention > 0.5).to(batch.saliency))}

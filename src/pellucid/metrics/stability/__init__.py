@@ -8,7 +8,7 @@ from pellucid.metrics.stability.aggregates import Aggregate, log10_mean, log10_m
 from pellucid.metrics.stability.centre_shift import centre_shift
 from pellucid.metrics.stability.cosine import cosine
 from pellucid.metrics.stability.kendall import kendall
-from pellucid.metrics.stability.misalignment import misalignment, relative_misalignment
+from pellucid.metrics.stability.misalignment import misalignment, misalignments, relative_misalignment
 from pellucid.metrics.stability.noise import one_sided_noise, symmetric_noise
 from pellucid.metrics.stability.outlier_dependence import outlier_dependence
 from pellucid.metrics.stability.ros import Ros, ros_norm, ros_quantus
@@ -26,6 +26,7 @@ __all__ = [
     "log10_mean_legacy",
     "log10_median",
     "misalignment",
+    "misalignments",
     "one_sided_noise",
     "outlier_dependence",
     "relative_misalignment",

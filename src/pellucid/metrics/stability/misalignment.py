@@ -1,5 +1,7 @@
 """Misalignment as a metric: the angle between an image's gradient and those of its perturbed copies."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -12,8 +14,17 @@ UNDEFINED = 1e-10
 """Gradients shorter than this share of the longest one of their image's copies have no direction (definitions §3.1)."""
 
 
-def misalignment(model: nn.Module, x: Image, *, noise: Tensor) -> Tensor:
-    """MA-1 of each image: mean of ½·(1 - cos) over its noisy copies (our reading of T2E, definitions §3); ↓.
+class Misalignments(NamedTuple):
+    """MA-1 and MA-3 of each image, [B] float64 each, from the same gradients."""
+
+    angular: Tensor
+    relative: Tensor
+
+
+def misalignments(model: nn.Module, x: Image, *, noise: Tensor) -> Misalignments:
+    """MA-1 and MA-3 of each image at the cost of one (our reading of T2E, definitions §3); ↓.
+
+    MA-1 is the mean of ½·(1 - cos) over the noisy copies, MA-3 that of ½·‖a - b‖²/(‖a‖² + ‖b‖²).
 
     Parameters
     ----------
@@ -26,18 +37,24 @@ def misalignment(model: nn.Module, x: Image, *, noise: Tensor) -> Tensor:
 
     Returns
     -------
-    Tensor
-        [B] float64 in [0, 1]; the scale of the logits does not change it. NaN where the gradient is 0 at the image or
-        at every copy; a copy without a gradient is left out.
+    Misalignments
+        In [0, 1]; the scale of the logits does not change them. NaN where the gradient is 0 at the image or at every
+        copy; a copy without a gradient is left out. Cost: S + 1 forward and backward passes.
     """
     own, others = _fields(model, x, noise)
-    return _mean_over_copies((1 - cosine(*_pairs(own, others))) / 2, own, others)
+    pairs = own[:, None].expand_as(others).flatten(0, 1), others.flatten(0, 1)
+    values = (1 - cosine(*pairs)) / 2, relative_variation(*pairs)
+    return Misalignments(*(_mean_over_copies(one, own, others) for one in values))
+
+
+def misalignment(model: nn.Module, x: Image, *, noise: Tensor) -> Tensor:
+    """MA-1 alone: see :func:`misalignments`."""
+    return misalignments(model, x, noise=noise).angular
 
 
 def relative_misalignment(model: nn.Module, x: Image, *, noise: Tensor) -> Tensor:
-    """MA-3 of each image: mean of ½·‖a - b‖²/(‖a‖² + ‖b‖²) over its noisy copies; parameters and values as MA-1; ↓."""
-    own, others = _fields(model, x, noise)
-    return _mean_over_copies(relative_variation(*_pairs(own, others)), own, others)
+    """MA-3 alone: see :func:`misalignments`."""
+    return misalignments(model, x, noise=noise).relative
 
 
 def _fields(model: nn.Module, x: Image, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -50,10 +67,6 @@ def _fields(model: nn.Module, x: Image, noise: Tensor) -> tuple[Tensor, Tensor]:
     peak = field.abs().amax((1, 2), keepdim=True)
     field = field / torch.where(peak == 0, 1.0, peak)
     return field[:, 0], field[:, 1:]
-
-
-def _pairs(own: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
-    return own[:, None].expand_as(others).flatten(0, 1), others.flatten(0, 1)
 
 
 def _mean_over_copies(values: Tensor, own: Tensor, others: Tensor) -> Tensor:
