@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from pellucid.cli import study
 from pellucid.errors import BadInput, RunFailed, unknown_name
 
 # Click's own class, or that of the click inside newer typers.
@@ -190,6 +191,7 @@ class _GridGroup(TyperGroup):
 
 
 grid_app = typer.Typer(cls=_GridGroup, no_args_is_help=True)
+app.add_typer(study.app, name="study")
 app.add_typer(grid_app, name="grid", help="Many runs from one file: pellucid grid CONFIG.yaml --out DIR")
 GridDirectory = Annotated[Path, typer.Argument(help="Folder of a grid.", metavar="DIR")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Cells at a time; 1 if absent.")]
