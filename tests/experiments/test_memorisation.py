@@ -5,8 +5,7 @@ from torch import nn
 from pellucid.data.dataset import Dataset
 from pellucid.data.label_noise import flip_labels
 from pellucid.errors import BadInput
-from pellucid.experiments.memorisation import dependence_on_outliers, memorised
-from pellucid.metrics.stability import outlier_dependence
+from pellucid.experiments.memorisation import memorised
 
 
 @pytest.fixture
@@ -56,17 +55,3 @@ def test_without_flipped_labels_nothing_is_defined(clean):
 def test_refuses_marks_that_are_not_one_bool_an_image(clean, flipped):
     with pytest.raises(BadInput, match=r"600 images need flipped as bool \[N\]"):
         memorised(Reads(), clean, flipped)
-
-
-def test_dependence_is_that_of_every_image_in_order(clean):
-    layers = nn.Flatten, lambda: nn.Linear(3, 8), nn.Tanh, nn.Dropout, lambda: nn.Linear(8, 3)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        one, two = (nn.Sequential(*(layer() for layer in layers)).train() for _ in range(2))
-        found = dependence_on_outliers(one, two, clean)
-    assert one.training
-    assert two.training
-    assert found.shape == (600,)
-    last = outlier_dependence(one.eval(), two.eval(), clean.batch([599])[0])
-    torch.testing.assert_close(found[-1:], last, rtol=1e-4, atol=1e-6)
-    assert found.std() > 0

@@ -106,3 +106,21 @@ def test_t6_is_tested_only_where_the_truth_is_known():
     assert verdicts(runs)["T6"] == "not testable here"
     assert verdicts([block(one) for one in runs])["T6"] == "holds"
     assert verdicts(runs)["T5"] == "not testable here"
+
+
+@pytest.mark.parametrize(("turned", "verdict"), [(0.1, "holds"), (0.3, "within noise"), (0.5, "does not hold")])
+def test_t5_is_the_dependence_on_wrong_labels(turned, verdict):
+    runs = arms("N", outlier_dependence=wobbling(0.3)) + arms("MA", outlier_dependence=wobbling(turned, -0.02))
+    assert verdicts(runs)["T5"] == verdict
+
+
+@pytest.mark.parametrize(("learnt", "verdict"), [(0.1, "holds"), (0.9, "does not hold")])
+def test_t3_asks_for_less_memorisation_too_where_labels_are_wrong(learnt, verdict):
+    def memorised(runs, share):
+        return [replace(one, measurement={**one.measurement, "memorisation": share + 0.01 * one.seed}) for one in runs]
+
+    natural = memorised(arms("N", train=0.99, correct=lambda _: first(800)), 0.5)
+    aligned = memorised(arms("MA", train=0.85, correct=lambda seed: first(800 + seed)), learnt)
+    found = {one.key: one for one in further_relations(natural + aligned)}["T3"]
+    assert [part.claim for part in found.parts] == ["gap below N's", "memorisation below N's"]
+    assert found.verdict == verdict

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from pellucid import data, models, objectives
 from pellucid.data.dataset import Dataset, channel_statistics, split_validation
+from pellucid.data.label_noise import flip_labels
 from pellucid.experiments.config import SUPPLIED_TO_MODELS, SUPPLIED_TO_OBJECTIVES, DataConfig, RunConfig
 from pellucid.models.initialisation import initialised
 from pellucid.models.normalised import normalised
@@ -22,15 +23,19 @@ RESIDUAL = ("wide_resnet", "resnet18")
 
 @dataclass(frozen=True)
 class Splits:
-    """The three disjoint parts of a data set; validation is cut from the training images."""
+    """The three disjoint parts of a data set; validation is cut from the training images.
+
+    `flipped`, bool [N], says which training images have a wrong label on purpose (``data.label_noise``).
+    """
 
     train: Dataset
     validation: Dataset
     test: Dataset
+    flipped: Tensor
 
 
 def load_split(config: DataConfig, split: str) -> Dataset:
-    """One split as the data set ships it: "train" (validation images included) or "test"."""
+    """One split as the data set ships it, with its true labels: "train" (validation images included) or "test"."""
     return _loaded(config.model_dump_json(), split)
 
 
@@ -46,7 +51,8 @@ def _loaded(config_json: str, split: str) -> Dataset:
 def load_splits(config: RunConfig) -> Splits:
     """Training, validation and test images; the validation split depends on the run's seed."""
     train, validation = split_validation(load_split(config.data, "train"), config.data.validation, seed=config.seed)
-    return Splits(train, validation, load_split(config.data, "test"))
+    train, flipped = flip_labels(train, config.data.label_noise, seed=config.seed)
+    return Splits(train, validation, load_split(config.data, "test"), flipped)
 
 
 def build_model(config: RunConfig, train: Dataset) -> nn.Module:

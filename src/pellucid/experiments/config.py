@@ -20,11 +20,16 @@ SUPPLIED_TO_OBJECTIVES = ("generator", "attention")
 
 
 class DataConfig(Named):
-    """A data set by name, where to look for it, and how many training images are held out for validation."""
+    """A data set by name, where to look for it, and how many training images are held out for validation.
+
+    `label_noise` is the share of the training images that get another label, drawn by the run's seed; validation and
+    test images keep the truth.
+    """
 
     name: str = "fashion-mnist-mini"
     root: Path | None = None
     validation: int | float = Field(0.1, gt=0)
+    label_noise: float = Field(0.0, ge=0, le=1)
 
 
 class ModelConfig(Named):

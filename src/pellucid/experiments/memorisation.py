@@ -1,11 +1,10 @@
-"""Do models learn wrong labels by heart, and do their gradients depend on them? Per image, on whole data sets."""
+"""Do models learn wrong labels by heart? Per image, on whole data sets."""
 
 import torch
 from torch import Tensor, nn
 
 from pellucid.data.dataset import Dataset
 from pellucid.errors import BadInput
-from pellucid.metrics.stability.outlier_dependence import outlier_dependence
 from pellucid.modes import mode
 from pellucid.training.step import to_device
 
@@ -42,21 +41,3 @@ def memorised(model: nn.Module, train: Dataset, flipped: Tensor) -> Tensor:
             x, y = to_device(train.batch(positions), model)
             found[positions] = (model(x).argmax(1) == y).double().cpu()
     return found
-
-
-def dependence_on_outliers(model_with: nn.Module, model_without: nn.Module, test: Dataset) -> Tensor:
-    """:func:`~pellucid.metrics.stability.outlier_dependence` of every image of a clean test set.
-
-    Both models are used in eval mode and get their modes back.
-
-    Returns
-    -------
-    Tensor
-        [N] float64 in [0, 1], lower is better; NaN where a gradient vanishes.
-    """
-    with mode(model_with, training=False), mode(model_without, training=False):
-        parts = [
-            outlier_dependence(model_with, model_without, to_device(test.batch(positions), model_with)[0]).cpu()
-            for positions in torch.arange(len(test)).split(BATCH)
-        ]
-    return torch.cat(parts)

@@ -32,6 +32,7 @@ def evidence_measures(runs: Sequence[Run], name: str) -> list[tuple[Measure, boo
         (column(name, "curvature_hvp", "Direction curvature, Hessian", direction="↓", undefined="no gradient"), True),
         (column(name, "group_gini", "Gini over blocks", direction="↑"), False),
         (column(name, "quiet_groups", "Blocks below a tenth of the largest", direction="↑"), True),
+        (column(name, "outlier_dependence", "Dependence on wrong labels", direction="↓"), False),
         *_held_out(runs, name),
     ]
     for attack, spelled in ATTACKS.items():

@@ -42,7 +42,7 @@ PUBLISHED = {
 }
 
 ATTACKED = "Top-k intersection under the top-k attack"
-FIELD = "needs twin models trained with and without outliers: `pellucid field` tests it in two dimensions"
+NO_TWINS = "needs arms trained with data.label_noise, measured together with the same arms without it"
 NO_TRUTH = "needs images of which the relevant pixels are known (data: block_fashion)"
 
 
@@ -85,16 +85,37 @@ def _t2e(runs: Sequence[Run], name: str) -> Iterator[Relation]:
     parts = {
         "T1": [better(measures.natural_accuracy(), f"loses at most {PRESERVED:g} point", at_least(-PRESERVED))],
         "T2": [smoother],
-        "T3": [_scalar(runs, overfitting_gap, "The overfitting gap", "N", "MA", "gap below N's")],
+        "T3": _controlled(runs),
         "T4": [
             better(held_out(name, "cosine", "Cosine"), "cosine, held-out perturbations, above N's"),
             better(measures.column(name, "top_k_intersection", ATTACKED), "top-k intersection under attack above N's"),
         ],
-        "T5": [unmeasured(FIELD)],
+        "T5": [_independent(runs, name)],
         "T6": [better(truth, "precision above N's") if _knows_truth(runs) else unmeasured(NO_TRUTH)],
     }
     for key, found in parts.items():
         yield relation(key, PUBLISHED[key], attribution_name(name), found)
+
+
+def _controlled(runs: Sequence[Run]) -> list[Part]:
+    """The overfitting gap and, where labels were flipped on purpose, their memorisation."""
+    gap = _scalar(runs, overfitting_gap, "The overfitting gap", "N", "MA", "gap below N's")
+    if all(memorisation(run) is None for run in runs):
+        return [gap]
+    return [gap, _scalar(runs, memorisation, "Memorisation of wrong labels", "N", "MA", "memorisation below N's")]
+
+
+def _independent(runs: Sequence[Run], name: str) -> Part:
+    turned = measures.column(name, "outlier_dependence", "Dependence on wrong labels", direction="↓")
+    if all(turned.sample(run) is None for run in runs):
+        return unmeasured(NO_TWINS)
+    return part_of(runs, turned, "N", "MA", rule=above(), claim="dependence below N's")
+
+
+def memorisation(run: Run) -> float | None:
+    """Share of the wrong training labels that are predicted, in points; None where no label was flipped."""
+    found = run.measurement.get("memorisation")
+    return None if found is None else 100 * float(found)
 
 
 def overfitting_gap(run: Run) -> float | None:

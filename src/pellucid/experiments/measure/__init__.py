@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,15 @@ from pellucid.experiments.manifest import code_hash
 from pellucid.experiments.measure.examples import examples
 from pellucid.experiments.measure.notebook import Notebook
 from pellucid.experiments.measure.rows import Study, accuracy_rows, legacy_space
-from pellucid.experiments.measure.runs import Loaded, loaded, predictions, train_accuracy, twin_of, usual_eps
+from pellucid.experiments.measure.runs import (
+    Loaded,
+    loaded,
+    memorisation,
+    predictions,
+    train_accuracy,
+    twins_of,
+    usual_eps,
+)
 from pellucid.experiments.measure.settings import PROFILES, SANITY, MeasureSettings, Robustness, make_settings
 from pellucid.experiments.suite import DIFFROAD_LEVELS, HELD_OUT, NOISE_LEVELS, ROAD_PERCENTAGES, ROS_DRAWS, explainer
 from pellucid.files import read_json, write_atomic, write_json, write_json_lines
@@ -67,7 +75,7 @@ def measure(directories: Sequence[Path], settings: MeasureSettings) -> dict[str,
     images = test.subset(chosen)
     about = _about(settings, runs, correct, images)
     for run, found in zip(runs, predicted, strict=True):
-        _Measurement(run, twin_of(run, runs), images, settings, about).write(found)
+        _Measurement(run, twins_of(run, runs), images, settings, about).write(found)
     return about
 
 
@@ -76,7 +84,7 @@ class _Measurement:
     """The measurement of one run among those that it is compared with."""
 
     run: Loaded
-    twin: Loaded | None
+    twins: Mapping[str, Loaded]
     images: Dataset
     settings: MeasureSettings
     about: dict[str, Any]
@@ -92,7 +100,7 @@ class _Measurement:
         began = time.monotonic()
         done.unlink(missing_ok=True)  # it is written last: a measurement without it is not complete
         studies = [
-            Study(run, self.images, attribution, metrics, self.settings, self.twin)
+            Study(run, self.images, attribution, metrics, self.settings, self.twins)
             for attribution, metrics in self.settings.attributions.items()
         ]
         attack = self.settings.robustness
@@ -106,7 +114,8 @@ class _Measurement:
                 write_json_lines(target / f"{study.attribution}.jsonl", study.rows(notes, reporter.tick))
             write_atomic(target / "examples.npz", examples(run, self.images, self.settings))
         seconds = time.monotonic() - began
-        write_json(done, self.identity | {"train_accuracy": train_accuracy(run), "seconds": seconds})
+        learnt = {"train_accuracy": train_accuracy(run), "memorisation": memorisation(run)}
+        write_json(done, self.identity | learnt | {"seconds": seconds})
         for path in target.glob(".*.notes"):
             path.unlink()
         Reporter(name, 0).say(f"{name}: measured on {len(self.images)} images in {duration(seconds)}")
@@ -115,12 +124,12 @@ class _Measurement:
     def identity(self) -> dict[str, Any]:
         """All that decides the numbers."""
         weights = {"weights_sha256": self.run.manifest["weights"]["sha256"]}
-        twin = {} if self.twin is None else {"other_seed_sha256": self.twin.manifest["weights"]["sha256"]}
-        return self.about | weights | twin
+        twins = {f"{name}_sha256": twin.manifest["weights"]["sha256"] for name, twin in self.twins.items()}
+        return self.about | weights | twins
 
 
 def _same(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    found = {key: value for key, value in before.items() if key not in {"seconds", "train_accuracy"}}
+    found = {key: value for key, value in before.items() if key not in {"seconds", "train_accuracy", "memorisation"}}
     return bool(found == json.loads(json.dumps(now)))
 
 

@@ -1,7 +1,7 @@
 """The rows of a run's measurement: one a test image for the accuracies, one a measured image for each attribution."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
 from typing import Any
@@ -18,6 +18,7 @@ from pellucid.experiments.measure.settings import SANITY, MeasureSettings, Robus
 from pellucid.experiments.suite import LOADER_BATCH, Batch, Explainer, clean, explainer, images_per_batch, legacy
 from pellucid.experiments.suite.evidence import COMPARED, interpretation_row
 from pellucid.metrics.robustness import robust_accuracy
+from pellucid.metrics.stability.outlier_dependence import outlier_dependence
 from pellucid.randomness import generator
 from pellucid.training.step import to_device
 
@@ -56,14 +57,14 @@ def accuracy_rows(
 
 @dataclass(frozen=True)
 class Study:
-    """One attribution of one run on the measured images; `twin` is the same arm trained with another seed, if any."""
+    """One attribution of one run on the measured images, and the runs that its maps are compared with."""
 
     run: Loaded
     images: Dataset
     attribution: str
     metrics: Sequence[str]
     settings: MeasureSettings
-    twin: Loaded | None = None
+    twins: Mapping[str, Loaded] = field(default_factory=dict)
 
     @property
     def passes(self) -> int:
@@ -97,9 +98,12 @@ class Study:
         row = clean(batch, [metric for metric in self.metrics if metric != "interpretation"], self.settings.seed)
         if "interpretation" in self.metrics:
             row |= self._attacked(positions, batch.explain)
-        if self.twin is not None and "ssim" in self.metrics:
-            other = replace(batch, model=self.twin.model).saliency
+        if "other_seed" in self.twins and "ssim" in self.metrics:
+            other = replace(batch, model=self.twins["other_seed"].model).saliency
             row |= {f"other_seed_{name}": compare(batch.saliency, other) for name, compare in COMPARED.items()}
+        if "noiseless" in self.twins and self.attribution == "gradient":
+            twin = self.twins["noiseless"].model
+            row["outlier_dependence"] = outlier_dependence(batch.model, twin, batch.x)
         return row
 
     def _attacked(self, positions: Tensor, explain: Explainer) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pellucid.data.dataset import Dataset
 from pellucid.experiments.config import RunConfig
+from pellucid.experiments.memorisation import memorised
 from pellucid.experiments.train import load_run
 from pellucid.training.step import to_device
 
@@ -26,6 +27,8 @@ class Loaded:
     model: nn.Module
     train: Dataset
     test: Dataset
+    flipped: Tensor
+    """Bool [N]: training images that have a wrong label on purpose."""
     trained_eps: float | None
 
 
@@ -35,7 +38,8 @@ def loaded(directory: Path) -> Loaded:
     if torch.cuda.is_available() and config.training.device != "cpu":
         model = model.cuda()
     attack = config.training.robust_validation
-    return Loaded(directory, config, manifest, model, splits.train, splits.test, attack.eps if attack else None)
+    eps = attack.eps if attack else None
+    return Loaded(directory, config, manifest, model, splits.train, splits.test, splits.flipped, eps)
 
 
 def usual_eps(runs: Sequence[Loaded]) -> float:
@@ -63,13 +67,41 @@ def train_accuracy(run: Loaded) -> float:
     return float((predictions(run.model, seen) == seen.labels).float().mean())
 
 
-def twin_of(run: Loaded, runs: Sequence[Loaded]) -> Loaded | None:
-    """The run with the next seed that differs in nothing else (the first after the last); None if there is none."""
+def memorisation(run: Loaded) -> float | None:
+    """Share of the training images with wrong labels that are predicted as these; None if no label is wrong."""
+    if not run.flipped.any():
+        return None
+    return float(memorised(run.model, run.train, run.flipped).nanmean())
+
+
+def twins_of(run: Loaded, runs: Sequence[Loaded]) -> dict[str, Loaded]:
+    """The runs whose maps are compared with those of `run`, as far as they are among `runs`.
+
+    "other_seed": the same but for the next seed (the first after the last). "noiseless": trained on true labels, where
+    `run` was not, and else the same (arms and groups may be called as they like).
+    """
+    found = {"other_seed": _other_seed(run, runs), "noiseless": _noiseless(run, runs)}
+    return {name: twin for name, twin in found.items() if twin is not None}
+
+
+def _other_seed(run: Loaded, runs: Sequence[Loaded]) -> Loaded | None:
     alike = [other for other in runs if _seedless(other) == _seedless(run)]
     alike.sort(key=lambda other: other.config.seed)
     place = next(index for index, other in enumerate(alike) if other.directory == run.directory)
     twin = alike[(place + 1) % len(alike)]
     return None if twin.config.seed == run.config.seed else twin
+
+
+def _noiseless(run: Loaded, runs: Sequence[Loaded]) -> Loaded | None:
+    if run.config.data.label_noise == 0:
+        return None
+    truth = run.config.data.model_copy(update={"label_noise": 0.0})
+    wanted = _nameless(run.config.model_copy(update={"data": truth}))
+    return next((other for other in runs if _nameless(other.config) == wanted), None)
+
+
+def _nameless(config: RunConfig) -> RunConfig:
+    return config.model_copy(update={"arm": None, "group": None})
 
 
 def _seedless(run: Loaded) -> RunConfig:
