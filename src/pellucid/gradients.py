@@ -62,28 +62,34 @@ def gradient_of(values: Tensor, x: Tensor) -> Tensor:
     """
     if not values.requires_grad:
         return torch.zeros_like(x)
-    (gradient,) = torch.autograd.grad(values.sum(), x, materialize_grads=True)
+    (gradient,) = torch.autograd.grad(values.sum(), x, materialize_grads=True, retain_graph=True)
     return gradient
 
 
-def hessian_vector_product(model: Callable[[Image], Tensor], x: Image, score: Score, direction: Tensor) -> Tensor:
-    """How the gradient of a per-image score changes along a direction, by double backward.
+def hessian_vector_products(
+    model: Callable[[Image], Tensor], x: Image, score: Score, directions: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The gradient of a per-image score, and how it changes along directions, by double backward through one graph.
 
     Parameters
     ----------
     model, x, score
         As in :func:`input_gradient`.
-    direction
-        v [B, C, H, W].
+    directions
+        v, [B, M, C, H, W].
 
     Returns
     -------
-    ∇²s(x)·v, [B, C, H, W], detached. It is exact wherever the second derivative exists, so it is 0 for a network of
-    ReLUs and linear layers, however sharply that bends between its pieces.
+    gradient
+        ∇s(x), [B, C, H, W], detached.
+    products
+        ∇²s(x)·v, [B, M, C, H, W], detached. Exact wherever the second derivative exists, so 0 for a network of ReLUs
+        and linear layers, however sharply that bends between its pieces.
     """
     leaf = x.detach().requires_grad_(True)
     _, gradient = input_gradient(model, leaf, score, create_graph=True)
-    return gradient_of((gradient * direction).flatten(1).sum(1), leaf)
+    along = [(gradient * v).flatten(1).sum(1) for v in directions.unbind(1)]
+    return gradient.detach(), torch.stack([gradient_of(values, leaf) for values in along], 1)
 
 
 def logit_of(target: Labels) -> Score:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pellucid.errors import BadInput
-from pellucid.gradients import hessian_vector_product, input_gradient, logit_of
+from pellucid.gradients import hessian_vector_products, input_gradient, logit_of
 from pellucid.regularisers.misalignment import angular
 from pellucid.theory.curvature import curvature_of_differences, curvature_of_hessian, unit_directions
 from pellucid.theory.single_layer import TANH, single_layer
@@ -203,7 +203,7 @@ def test_small_angular_misalignment_is_the_squared_direction_curvature():
 
     field = input_gradient(model, x, LOGIT)[1]
     axes = torch.eye(D, dtype=torch.float64)[:, None].expand(D, 4, D).reshape(D, 4, *SHAPE)
-    hessian = torch.stack([hessian_vector_product(model, x, LOGIT, axis) for axis in axes], 1).flatten(2)
+    hessian = hessian_vector_products(model, x, LOGIT, torch.stack(list(axes), 1))[1].flatten(2)
     unit = (field / field.flatten(1).norm(dim=1)[:, None, None, None]).flatten(1)
     turned = hessian - (hessian * unit[:, None]).sum(2, keepdim=True) * unit[:, None]
     law = sigma**2 / 4 * turned.square().sum((1, 2)) / field.flatten(1).norm(dim=1).square()

@@ -14,14 +14,14 @@ The direction curvature governs small angular misalignment: for noise of standar
 σ²·D/4 · direction² (definitions §3), since a draw has the squared length σ²·D.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from pellucid.errors import BadInput
-from pellucid.gradients import Score, hessian_vector_product, input_gradient
+from pellucid.gradients import Score, hessian_vector_products, input_gradient
 from pellucid.randomness import normal_per_image
 from pellucid.types import Image
 
@@ -73,37 +73,27 @@ def curvature_of_differences(
         raise BadInput(f"the step of a finite difference must be a finite number > 0; got {step}")
     length = step * x[0].numel() ** 0.5
 
-    def change(v: Tensor) -> Tensor:
-        ahead, behind = (input_gradient(model, x + side * length * v, score)[1].double() for side in (1, -1))
-        changed: Tensor = (ahead - behind) / (2 * length)
-        return changed
-
-    return _summary(input_gradient(model, x, score)[1], change, directions)
+    v = directions.to(x).unbind(1)
+    ahead, behind = (
+        torch.stack([input_gradient(model, x + side * length * one, score)[1] for one in v], 1) for side in (1, -1)
+    )
+    return _summary(input_gradient(model, x, score)[1], (ahead.double() - behind.double()) / (2 * length))
 
 
 def curvature_of_hessian(model: nn.Module, x: Image, score: Score, directions: Tensor) -> Curvature:
     """Curvature at the image itself, exactly: J·v by double backward. 0 for networks of ReLUs and linear layers.
 
-    Parameters as in :func:`curvature_of_differences`. Cost: M double backward passes.
+    Parameters as in :func:`curvature_of_differences`. Cost: one input gradient and M backward passes through it.
     """
-
-    def change(v: Tensor) -> Tensor:
-        return hessian_vector_product(model, x, score, v).double()
-
-    return _summary(input_gradient(model, x, score)[1], change, directions)
+    return _summary(*hessian_vector_products(model, x, score, directions.to(x)))
 
 
-def _summary(gradient: Tensor, change: Callable[[Tensor], Tensor], directions: Tensor) -> Curvature:
-    """The three numbers from g and v → J·v, in float64: squares of small gradients would underflow."""
-    g = gradient.flatten(1).double()
-    size = torch.linalg.vector_norm(g, dim=1)
+def _summary(gradient: Tensor, changes: Tensor) -> Curvature:
+    """The three numbers from g and J·v [B, M, …], in float64: squares of small gradients would underflow."""
+    g, changed = gradient.flatten(1).double()[:, None], changes.flatten(2).double()
+    size = torch.linalg.vector_norm(g, dim=2, keepdim=True)
     size = torch.where(size > 0, size, torch.nan)
-    along = g / size[:, None]
-    whole, turned = [], []
-    for v in directions.to(gradient).unbind(1):
-        changed = change(v).flatten(1)
-        whole.append(torch.linalg.vector_norm(changed, dim=1))
-        radial = (along * changed).sum(1, keepdim=True) * along
-        turned.append(torch.linalg.vector_norm(changed - radial, dim=1))
-    absolute, turn = (torch.stack(lengths).square().mean(0).sqrt() for lengths in (whole, turned))
-    return Curvature(absolute, absolute / size, turn / size)
+    along = g / size
+    turned = changed - (along * changed).sum(2, keepdim=True) * along
+    absolute, turn = (torch.linalg.vector_norm(one, dim=2).square().mean(1).sqrt() for one in (changed, turned))
+    return Curvature(absolute, absolute / size[:, 0, 0], turn / size[:, 0, 0])
