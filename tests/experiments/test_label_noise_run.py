@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 
 from pellucid.errors import BadInput
 from pellucid.experiments.build import load_splits
@@ -48,6 +49,15 @@ def test_the_seed_decides_which():
 def test_refuses_a_share_that_is_none(share):
     with pytest.raises(BadInput, match="data.label_noise"):
         config(share)
+
+
+def test_images_of_one_class_train_no_classifier(tmp_path):
+    for split in ("train", "test"):
+        (tmp_path / split / "only").mkdir(parents=True)
+        for name in "abc":
+            Image.new("L", (28, 28)).save(tmp_path / split / "only" / f"{name}.png")
+    with pytest.raises(BadInput, match=r"has 1 class \(only\); a classifier needs two"):
+        load_splits(check({"data": {"name": "folder", "root": str(tmp_path), "image_size": 28}}))
 
 
 @pytest.fixture(scope="module")

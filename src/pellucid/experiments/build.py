@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pellucid import data, models, objectives
 from pellucid.data.dataset import Dataset, channel_statistics, split_validation
 from pellucid.data.label_noise import flip_labels
+from pellucid.errors import BadInput
 from pellucid.experiments.config import SUPPLIED_TO_MODELS, SUPPLIED_TO_OBJECTIVES, DataConfig, RunConfig
 from pellucid.models.initialisation import initialised
 from pellucid.models.normalised import normalised
@@ -49,8 +50,17 @@ def _loaded(config_json: str, split: str) -> Dataset:
 
 
 def load_splits(config: RunConfig) -> Splits:
-    """Training, validation and test images; the validation split depends on the run's seed."""
-    train, validation = split_validation(load_split(config.data, "train"), config.data.validation, seed=config.seed)
+    """Training, validation and test images; the validation split depends on the run's seed.
+
+    Raises
+    ------
+    BadInput
+        If the images are all of one class: there is nothing to tell apart.
+    """
+    whole = load_split(config.data, "train")
+    if len(whole.classes) < 2:
+        raise BadInput(f"{whole} has {len(whole.classes)} class ({', '.join(whole.classes)}); a classifier needs two")
+    train, validation = split_validation(whole, config.data.validation, seed=config.seed)
     train, flipped = flip_labels(train, config.data.label_noise, seed=config.seed)
     return Splits(train, validation, load_split(config.data, "test"), flipped)
 
