@@ -143,3 +143,37 @@ def test_what_is_wrong_with_measure_gets_one_sentence(raw, message):
     with pytest.raises(BadInput, match=message) as error:
         measure_settings(raw)
     assert "\n" not in str(error.value)
+
+
+SIZED = """
+base: {training: {epochs: 10, batch_size: 32}}
+axes: {arm: {N: {objective: natural}}, seed: [0, 1, 2]}
+measure: {images: 500}
+sizes:
+  smoke: {base: {training: {epochs: 1}}, axes: {seed: [0]}, measure: {images: 5}}
+  paper: {base: {training: {epochs: 50}}}
+"""
+
+
+def test_a_size_is_laid_over_the_grid():
+    smoke, paper = (check_spec(yaml.safe_load(SIZED), size) for size in ("smoke", "paper"))
+    assert [point.label for point in points(smoke)] == ["N-seed0"]
+    assert points(smoke)[0].raw["training"] == {"epochs": 1, "batch_size": 32}
+    assert smoke.measure == {"images": 5}
+    assert len(points(paper)) == 3
+    assert points(paper)[0].raw["training"]["epochs"] == 50
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "message"),
+    [
+        (SIZED, None, "several sizes; choose one with --size: smoke, paper"),
+        (SIZED, "smok", "unknown size 'smok': did you mean 'smoke'"),
+        ("axes: {seed: [0]}", "smoke", "the grid has no sizes, so --size smoke chooses nothing"),
+        ("axes: {seed: [0]}\nsizes: [1]", None, "sizes must name partial grids"),
+        (SIZED.replace("measure", "mesure"), "smoke", "unknown key in the grid 'mesure'"),
+    ],
+)
+def test_a_wrong_size_is_one_line(text, size, message):
+    with pytest.raises(BadInput, match=message):
+        check_spec(yaml.safe_load(text), size)

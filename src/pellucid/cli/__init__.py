@@ -205,6 +205,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 def grid_run(
     config: Annotated[Path, typer.Argument(help="YAML grid.", metavar="CONFIG.yaml")],
     out: Annotated[Path | None, typer.Option(help="Folder of the grid; what is done there is kept.")] = None,
+    size: Annotated[str | None, typer.Option(help="One of the sizes of the file, where it has several.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print cells and price only.")] = False,
     jobs: Jobs = None,
     shard: Annotated[str | None, typer.Option(help="Only every N-th cell from the I-th.", metavar="I/N")] = None,
@@ -217,7 +218,7 @@ def grid_run(
     from pellucid.experiments.grid.reuse import reuse as fill
     from pellucid.experiments.grid.spec import read_spec
 
-    spec = read_spec(config)
+    spec = read_spec(config, size)
     if out is None and not dry_run:
         raise BadInput("grid needs --out DIR, the folder to write to (or --dry-run)")
     grid = grids.planned(spec, out or Path())

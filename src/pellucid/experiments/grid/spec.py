@@ -12,6 +12,9 @@
     exclude: [{arm: G, seed: 2}]               # cells with this arm and this seed
     measure: {images: 500, attributions: {gradient: [gini, ssim]}}   # null: train only
     resources: {cpus: 1, gpus: 0}              # of one cell; it computes with `cpus` threads wherever it runs
+    sizes:                                     # the same grid at several budgets: partial grids, one chosen by --size
+      smoke: {base: {training: {epochs: 1}}, axes: {seed: [0]}}
+      paper: {base: {training: {epochs: 50}}}
 
 A partial config is laid over `base` key by key; a part with another `name` than the base's replaces it whole.
 """
@@ -74,19 +77,20 @@ class _Value:
     change: Any
 
 
-def read_spec(path: Path) -> GridSpec:
-    """Read a grid file.
+def read_spec(path: Path, size: str | None = None) -> GridSpec:
+    """Read a grid file, at one of its sizes where it has several.
 
     Raises
     ------
     BadInput
         One sentence naming the file or the key, and the nearest valid key where one is misspelt.
     """
-    return check_spec(read_yaml(path))
+    return check_spec(read_yaml(path), size)
 
 
-def check_spec(raw: dict[str, Any]) -> GridSpec:
+def check_spec(raw: dict[str, Any], size: str | None = None) -> GridSpec:
     """Validate a grid given as plain values. Raises BadInput as :func:`read_spec`."""
+    raw = _sized(raw, size)
     for key in raw:
         if key not in GridSpec.model_fields:
             raise unknown_name("key in the grid", key, GridSpec.model_fields)
@@ -101,6 +105,22 @@ def check_spec(raw: dict[str, Any]) -> GridSpec:
         return GridSpec(**given)
     except ValidationError as error:
         raise BadInput(f"grid: {first_problem(error)}") from error
+
+
+def _sized(raw: dict[str, Any], size: str | None) -> dict[str, Any]:
+    """The grid with one of its `sizes` laid over it."""
+    sizes = raw.get("sizes") or {}
+    if not isinstance(sizes, dict) or not all(isinstance(part, dict) for part in sizes.values()):
+        raise BadInput("sizes must name partial grids, as in sizes: {smoke: {base: {training: {epochs: 1}}}}")
+    if size is None and sizes:
+        raise BadInput(f"the grid has several sizes; choose one with --size: {', '.join(map(str, sizes))}")
+    if size is not None and not sizes:
+        raise BadInput(f"the grid has no sizes, so --size {size} chooses nothing; leave it out")
+    if size is not None and size not in sizes:
+        raise unknown_name("size", size, map(str, sizes))
+    one = {key: value for key, value in raw.items() if key != "sizes"}
+    sized: dict[str, Any] = laid_over(one, sizes[size]) if size is not None else one
+    return sized
 
 
 def points(spec: GridSpec) -> list[Point]:
