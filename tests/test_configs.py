@@ -1,0 +1,50 @@
+"""The configs that ship: every cell of every grid, at every size, is a valid run; small ones also find their images."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pellucid.experiments.config import check, read_config
+from pellucid.experiments.grid.cells import plan
+from pellucid.experiments.grid.measuring import measure_settings
+from pellucid.experiments.grid.spec import points, read_spec
+
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.yaml"))
+RAW = {path: yaml.safe_load(path.read_text()) for path in CONFIGS}
+GRIDS = [(path, size) for path, raw in RAW.items() if "axes" in raw for size in raw.get("sizes", [None])]
+RUNS = [path for path, raw in RAW.items() if {"model", "objective"} <= raw.keys()]
+
+
+def named(value):
+    return value.stem if isinstance(value, Path) else str(value)
+
+
+@pytest.mark.parametrize("path", RUNS, ids=named)
+def test_a_run(path):
+    assert read_config(path).objective.name
+
+
+@pytest.mark.parametrize(("path", "size"), GRIDS, ids=named)
+def test_a_grid(path, size):
+    spec = read_spec(path, size)
+    measure_settings(spec.measure)
+    cells = points(spec)
+    assert len({yaml.safe_dump(check(cell.raw).model_dump(mode="json")) for cell in cells}) == len(cells)
+
+
+@pytest.mark.parametrize("path", [path for path, size in GRIDS if size == "smoke"], ids=named)
+def test_every_smoke_grid_is_ready_to_run_without_data_of_its_own(path):
+    assert plan(read_spec(path, "smoke"))
+
+
+@pytest.mark.parametrize("path", [path for path, size in GRIDS if size == "paper"], ids=named)
+def test_the_clean_arms_of_a_paper_grid_differ_in_attack_and_block_only(path):
+    cells = [check(point.raw) for point in points(read_spec(path, "paper"))]
+    clean = [cell for cell in cells if cell.group != "legacy"]
+    recipes = {
+        cell.training.model_copy(update={"robust_validation": None, "choose": "last"}).model_dump_json()
+        for cell in clean
+    }
+    assert len(recipes) == 1
+    assert len({(cell.data.model_dump_json(), cell.model.model_dump_json()) for cell in clean}) == 1
