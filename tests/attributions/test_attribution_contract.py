@@ -17,9 +17,13 @@ def options_of(name, ids):
     return {
         "captum_attribution": {"method": "IntegratedGradients", "n_steps": 4},
         "edge_detector": {},
+        "grad_cam": {},
         "gradient": {},
         "input_x_gradient": {},
         "integrated_gradients": {"steps": 5, "chunk": 4},
+        "kernel_shap": {"block": 4, "samples": 12},
+        "lime": {"block": 4, "samples": 12},
+        "occlusion": {"window": 4, "stride": 4},
         "random_map": {"noise": noise_of(ids)},
         "smooth_grad": {"noise": noise_of(ids), "sigma": 0.1, "chunk": 4},
     }[name]
@@ -38,8 +42,16 @@ def attribute(name, model, x, target, ids=None, **more):
 SANITY_ROWS = ("edge_detector", "random_map")
 """Maps that no model has any part in: there is nothing to train."""
 
+GRAPHLESS = ("grad_cam", "kernel_shap", "lime", "occlusion")
+"""Methods that switch parts of an image off, or look at a layer: there is no derivative to follow."""
+ONE_BY_ONE = ("kernel_shap", "lime")
+"""Slow: Captum fits a regression for each image."""
+
 every = pytest.mark.parametrize("name", attributions.__all__)
-every_of_a_model = pytest.mark.parametrize("name", [name for name in attributions.__all__ if name not in SANITY_ROWS])
+every_differentiable = pytest.mark.parametrize("name", [n for n in attributions.__all__ if n not in GRAPHLESS])
+every_of_a_model = pytest.mark.parametrize(
+    "name", [name for name in attributions.__all__ if name not in (*SANITY_ROWS, *GRAPHLESS)]
+)
 
 
 @every
@@ -47,18 +59,20 @@ def test_one_signed_number_per_entry_without_a_graph(name, model, x, target):
     result = attribute(name, model, x.clone().requires_grad_(), target)
     assert result.shape == x.shape
     assert result.dtype == x.dtype
-    assert (result < 0).any() or name == "edge_detector"  # a magnitude
+    assert (result < 0).any() or name in {"edge_detector", "grad_cam"}  # magnitudes
     assert (result > 0).any()
     assert not result.requires_grad
     assert reduction_of(getattr(attributions, name)) in REDUCTIONS
 
 
-@every
-@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize(
+    ("name", "create_graph"),
+    [(name, graph) for name in attributions.__all__ for graph in ((False,) if name in GRAPHLESS else (False, True))],
+)
 def test_leaves_images_and_model_alone(name, create_graph, model, x, target):
     image, weights = x.clone(), {key: value.clone() for key, value in model.state_dict().items()}
     handle = model.conv.register_forward_hook(lambda *_: None)
-    attribute(name, model, x, target, create_graph=create_graph)
+    attribute(name, model, x, target, **({"create_graph": True} if create_graph else {}))
     assert torch.equal(x, image)
     assert not x.requires_grad
     assert x.grad is None
@@ -74,6 +88,11 @@ def test_ignores_the_ambient_grad_mode(name, model, x, target):
     expected = attribute(name, model, x, target)
     with torch.no_grad():
         assert torch.equal(attribute(name, model, x, target), expected)
+
+
+@every_differentiable
+def test_keeps_its_graph_in_any_grad_mode(name, model, x, target):
+    with torch.no_grad():
         assert attribute(name, model, x, target, create_graph=True).requires_grad == (name not in SANITY_ROWS)
 
 
@@ -82,10 +101,11 @@ def test_ignores_the_ambient_grad_mode(name, model, x, target):
 @given(size=st.sampled_from([1, 7, 64]), seed=st.integers(0, 99))
 def test_neither_batch_size_nor_batch_mates_matter(name, size, seed):
     model, generator = smooth_classifier(), torch.Generator().manual_seed(seed)
-    x = torch.rand(64, 3, 8, 8, generator=generator, dtype=torch.float64)
-    target = torch.randint(0, 4, (64,), generator=generator)
-    together = attribute(name, model, x, target, ids=range(64))
-    order = torch.randperm(64, generator=generator)
+    images = 3 if name in ONE_BY_ONE else 64
+    x = torch.rand(images, 3, 8, 8, generator=generator, dtype=torch.float64)
+    target = torch.randint(0, 4, (images,), generator=generator)
+    together = attribute(name, model, x, target, ids=range(images))
+    order = torch.randperm(images, generator=generator)
     for ids in order.split(size)[:2]:
         alone = attribute(name, model, x[ids], target[ids], ids=ids.tolist())
         torch.testing.assert_close(alone, together[ids], rtol=1e-12, atol=1e-14)
@@ -116,7 +136,9 @@ def test_can_be_trained_on(name, model, x, target):
     torch.testing.assert_close(along, difference, rtol=1e-6, atol=0)
 
 
-@pytest.mark.parametrize("name", [name for name in attributions.__all__ if name != "captum_attribution"])  # it cannot
+@pytest.mark.parametrize(
+    "name", [name for name in attributions.__all__ if name not in ("captum_attribution", *GRAPHLESS)]
+)  # Captum cannot
 def test_an_empty_batch_gives_an_empty_attribution(name, model, x, target):
     assert attribute(name, model, x[:0], target[:0]).shape == (0, 3, 8, 8)
 

@@ -19,9 +19,13 @@ def test_the_methods_are_reduced_as_in_the_paper():
     assert found == {
         "captum_attribution": "signed",
         "edge_detector": "absolute",
+        "grad_cam": "signed",
         "gradient": "absolute",
         "input_x_gradient": "signed",
         "integrated_gradients": "signed",
+        "kernel_shap": "signed",
+        "lime": "signed",
+        "occlusion": "signed",
         "random_map": "absolute",
         "smooth_grad": "absolute",
     }

@@ -94,7 +94,7 @@ def captum_attribution(
     alone = name.endswith(DRAWS) and len(x) > 1
     images = [slice(i, i + 1) for i in range(len(x))] if alone else [slice(None)]
     with untouched(model), torch.enable_grad():
-        attribution = torch.cat([explained(rows) for rows in images])
+        attribution = torch.cat([explained(rows) for rows in images]).to(x.dtype)  # perturbations come as float32
     return attribution if create_graph else attribution.detach()
 
 
