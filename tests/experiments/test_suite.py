@@ -1,10 +1,14 @@
 """The whole measurement: the same per-image numbers at any batch size, and every value where it belongs."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from pellucid.data import fashion_mnist_mini
-from pellucid.experiments.suite import METRICS, Batch, clean, explainer, legacy
+from pellucid.experiments.suite import METRICS, Batch, clean, explainer, headline, legacy
+from pellucid.gradients import centred_logit_of, input_gradient
 from pellucid.models import lenet
 from pellucid.models.initialisation import initialised
 from pellucid.models.normalised import normalised
@@ -23,14 +27,14 @@ def images():
     return fashion_mnist_mini(None, "test").batch(range(0, 2000, 31))[0][:COUNT].double()
 
 
-def measured(model, x, explain, size, order, suite=clean):
+def measured(model, x, explain, size, order, suite=clean, chunk=1024, metrics=METRICS):
     """Rows of all images, measured in batches of `size` in the given order, put back into their own order."""
     with torch.no_grad():
         y = torch.cat([model(part).argmax(1) for part in x.split(1)])
     parts = []
     for chosen in order.split(size):
-        batch = Batch(model, x[chosen], y[chosen], chosen.tolist(), explain)
-        parts.append(suite(batch, METRICS, seed=0))
+        batch = Batch(model, x[chosen], y[chosen], chosen.tolist(), explain, chunk=chunk)
+        parts.append(suite(batch, metrics, seed=0))
     back = order.argsort()
     return {name: torch.cat([part[name] for part in parts])[back] for name in parts[0]}
 
@@ -93,3 +97,105 @@ def test_the_clean_suite_ignores_the_scale_of_the_logits(model, images):
         other = measured(Scaled(factor), images[:16], explainer("gradient"), 16, torch.arange(16))
         for key in ("gini", "gini_all_entries", "gini_centred", "ssim", "spearman", "cosine", "road", "ros_norm"):
             torch.testing.assert_close(other[key], whole[key], rtol=1e-6, atol=1e-9, equal_nan=True, msg=key)
+
+
+@pytest.mark.parametrize("suite", [clean, legacy])
+@pytest.mark.parametrize(("name", "options"), [("gradient", {}), ("smooth_grad", {"draws": 3})])
+@pytest.mark.parametrize("chunk", [1, 5, 40])
+def test_how_many_images_a_pass_has_changes_no_number(model, images, name, options, suite, chunk):
+    explain, count, metrics = explainer(name, options), 12, [*METRICS, "groups", "held_out", "diffroad"]
+    if name == "gradient" and suite is clean:
+        metrics += ["misalignment", "curvature"]
+    whole, other = (
+        measured(model, images[:count], explain, count, torch.arange(count), suite, size, metrics)
+        for size in (1024, chunk)
+    )
+    assert list(whole) == list(other)
+    for key, values in whole.items():
+        torch.testing.assert_close(other[key], values, rtol=1e-7, atol=1e-9, equal_nan=True, msg=key)
+
+
+class Passes:
+    """Counts images that go through a model, those of them that come back as gradients, and the largest pass."""
+
+    def __init__(self, model):
+        self.forward = self.backward = self.largest = 0
+        self.hook = model.register_forward_pre_hook(self.see)
+
+    def see(self, _, inputs):
+        x = inputs[0]
+        self.forward, self.largest = self.forward + len(x), max(self.largest, len(x))
+        if x.requires_grad:
+            x.register_hook(self.back)
+
+    def back(self, gradient):
+        self.backward += len(gradient)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.hook.remove()
+
+
+def passes(model, images, name, suite, chunk, metrics=METRICS):
+    with torch.no_grad():
+        y = model(images).argmax(1)
+    with Passes(model) as counted:
+        suite(Batch(model, images, y, list(range(len(images))), explainer(name), chunk=chunk), metrics, seed=0)
+    assert counted.largest <= chunk
+    return counted.forward / len(images), counted.backward / len(images)
+
+
+@pytest.mark.parametrize("chunk", [3, 16, 1024])
+def test_every_pass_is_made_once(model, images, chunk):
+    """8 levels of noise, 16 or 5 draws of ROS, 20 levels of ROAD, and its control with a random map."""
+    images = images[:10]
+    assert passes(model, images, "gradient", clean, chunk) == (1 + 8 + 16 + 20 + 20, 2 + 8 + 16)
+    assert passes(model, images, "gradient", clean, chunk, ["ssim"]) == (1 + 8, 1 + 8)
+    assert passes(model, images, "gradient", legacy, chunk) == (1 + 8 + 5 + 20, 1 + 8 + 5)
+    assert passes(model, images, "edge_detector", clean, chunk) == (1 + 8 + 16 + 20, 0)  # logits only
+    assert passes(model, images[:2], "integrated_gradients", clean, chunk, ["ros"]) == (17 * 51, 17 * 50)
+
+
+def test_the_gradient_of_the_centred_logit_is_that_of_a_pass_of_its_own(model, images):
+    y = torch.zeros(10, dtype=torch.int64)
+    batch = Batch(model, images[:10], y, list(range(10)), explainer("gradient"), chunk=4)
+    centred, alone = batch.centred, replace(batch, chunk=10)
+    torch.testing.assert_close(centred, input_gradient(model, images[:10], centred_logit_of(y))[1])
+    torch.testing.assert_close(batch.attribution, alone.attribution)
+    torch.testing.assert_close(batch.logits, alone.logits)
+
+
+def peak(work):
+    """The most bytes that tensors held at once during the work, beyond what they held before."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        work()
+    held, most = 0, 0
+    for event in sorted(profiled.profiler.kineto_results.events(), key=lambda event: event.start_ns()):
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            most = max(most, held)
+    return most
+
+
+def test_memory_grows_with_the_pass_and_not_with_images_or_draws(model, images, monkeypatch):
+    """The solver of ROAD's imputation keeps buffers of its own between calls, so they are warmed up first."""
+
+    def needed(suite, count, chunk, metrics):
+        x = images[torch.arange(count) % COUNT]
+        batch = Batch(model, x, torch.zeros(count, dtype=torch.int64), list(range(count)), explainer("gradient"))
+        suite(replace(batch, chunk=chunk), metrics, seed=0)
+        return peak(lambda: suite(replace(batch, chunk=chunk), metrics, seed=0))
+
+    for suite in (clean, legacy):
+        few, more = (needed(suite, 64, chunk, ["gini", "ssim", "ros"]) for chunk in (32, 128))
+        assert 2 < more / few < 4.5
+        # Of an image more it keeps the row, the maps and the gradients, not the passes.
+        grown = needed(suite, 128, 32, ["gini", "ssim", "ros"]) - few
+        assert grown < 64 * 784 * 8 * 12
+    few = needed(clean, 16, 32, ["ssim"])
+    levels = tuple(torch.linspace(0.01, 0.2, 32).tolist())
+    monkeypatch.setattr(headline, "NOISE_LEVELS", levels)
+    monkeypatch.setitem(headline.HEADLINE, "ssim", headline.Measurement(headline.similarity_row, len(levels)))
+    assert needed(clean, 16, 32, ["ssim"]) < 1.1 * few

@@ -6,7 +6,7 @@ from scipy.spatial.distance import cosine as cosine_distance
 from scipy.stats import spearmanr
 
 from pellucid.errors import BadInput
-from pellucid.metrics.stability import cosine, spearman
+from pellucid.metrics.stability import cosine, spearman, ssim_clean, ssim_legacy
 
 few = settings(max_examples=20, deadline=None)
 both = pytest.mark.parametrize("measure", [spearman, cosine])
@@ -104,3 +104,17 @@ def test_refuses_two_shapes(measure):
         measure(torch.zeros(2, 1, 4, 4), torch.zeros(2, 1, 4))
     with pytest.raises(BadInput):
         measure(torch.zeros(2), torch.zeros(2))
+
+
+@pytest.mark.parametrize("compare", [spearman, cosine, ssim_clean, ssim_legacy])
+def test_several_maps_against_each_are_compared_like_pairs(compare):
+    generator = torch.Generator().manual_seed(0)
+    a = torch.rand(3, 1, 9, 8, generator=generator).round(decimals=1)
+    others = torch.rand(3, 4, 1, 9, 8, generator=generator).round(decimals=1)
+    others[1, 2] = 0
+    found = compare(a, others)
+    assert found.shape == (3, 4)
+    for place in range(4):
+        torch.testing.assert_close(found[:, place], compare(a, others[:, place]), rtol=0, atol=1e-14, equal_nan=True)
+    with pytest.raises(BadInput, match=r"or \[B, …\] with S maps for each"):
+        compare(a, others[:2])

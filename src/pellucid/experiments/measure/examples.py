@@ -17,7 +17,7 @@ from pellucid.training.step import to_device
 EXAMPLES = 8
 
 
-def examples(run: Loaded, subset: Dataset, settings: MeasureSettings) -> bytes:
+def examples(run: Loaded, subset: Dataset, settings: MeasureSettings, chunk: int) -> bytes:
     """The pictures of a report: one image of each class, its maps, and one image's feature maps around the block."""
     first = [int((subset.labels == label).nonzero()[0]) for label in subset.labels.unique()][:EXAMPLES]
     x, y = to_device(subset.batch(first), run.model)
@@ -27,7 +27,7 @@ def examples(run: Loaded, subset: Dataset, settings: MeasureSettings) -> bytes:
         "images": x.float().cpu().numpy(),
     }
     for attribution in settings.attributions:
-        maps = explainer(attribution)(run.model, x, y, arrays["ids"].tolist())
+        maps = explainer(attribution).within(chunk)(run.model, x, y, arrays["ids"].tolist())
         arrays[f"map:{attribution}"] = maps.squeeze(1).float().cpu().numpy()
     arrays |= {f"features:{side}": maps for side, maps in _feature_maps(run.model, x[:1]).items()}
     buffer = io.BytesIO()

@@ -4,19 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from pellucid.attacks import ball
+from pellucid.attributions.weighted import CHUNK
 from pellucid.data.dataset import Dataset
 from pellucid.experiments.measure.notebook import Notebook, Row
 from pellucid.experiments.measure.runs import Loaded
 from pellucid.experiments.measure.settings import SANITY, MeasureSettings, Robustness
-from pellucid.experiments.suite import LOADER_BATCH, Batch, Explainer, clean, explainer, images_per_batch, legacy
-from pellucid.experiments.suite.evidence import COMPARED, interpretation_row
+from pellucid.experiments.suite import LOADER_BATCH, Batch, Explainer, clean, explainer, images_per_unit, legacy
+from pellucid.experiments.suite.evidence import COMPARED, EVIDENCE
 from pellucid.metrics.robustness import robust_accuracy
 from pellucid.metrics.stability.outlier_dependence import outlier_dependence
 from pellucid.randomness import generator
@@ -26,12 +26,18 @@ ATTACKED_AT_ONCE = 256
 
 
 def accuracy_rows(
-    run: Loaded, attack: Robustness, predicted: Tensor, *, seed: int, notes: Notebook, tick: Callable[[int], None]
+    run: Loaded,
+    attack: Robustness,
+    predicted: Tensor,
+    *,
+    seed: int,
+    chunk: int,
+    notes: Notebook,
+    tick: Callable[[int], None],
 ) -> list[Row]:
     """One row a test image; `robust` is None for images beyond `attack.images` (drawn by the seed)."""
     test = run.test
     order = torch.randperm(len(test), generator=generator(seed, "attacked images"))
-    robust: dict[int, Any] = {}
 
     def held(positions: Tensor) -> dict[str, Tensor]:
         x, y = to_device(test.batch(positions), run.model)
@@ -39,10 +45,8 @@ def accuracy_rows(
         options = {"steps": attack.steps, "restarts": attack.restarts, "seed": seed}
         return {"robust": robust_accuracy(run.model, x, y, ids=ids, region=region, **options)}
 
-    for positions in order[: attack.images].sort().values.split(ATTACKED_AT_ONCE):
-        found = notes.measured("robust", positions, lambda chosen=positions: held(chosen))  # type: ignore[misc]
-        robust |= {position: row["robust"] for position, row in found}
-        tick(len(positions))
+    batches = order[: attack.images].sort().values.split(min(chunk, ATTACKED_AT_ONCE))
+    robust = {position: row["robust"] for position, row in notes.over("robust", batches, held, tick).items()}
     return [
         {
             "id": int(test.ids[i]),
@@ -57,7 +61,10 @@ def accuracy_rows(
 
 @dataclass(frozen=True)
 class Study:
-    """One attribution of one run on the measured images, and the runs that its maps are compared with."""
+    """One attribution of one run on the measured images, and the runs that its maps are compared with.
+
+    `chunk` images go through a model at once, at most.
+    """
 
     run: Loaded
     images: Dataset
@@ -65,30 +72,33 @@ class Study:
     metrics: Sequence[str]
     settings: MeasureSettings
     twins: Mapping[str, Loaded] = field(default_factory=dict)
+    chunk: int = CHUNK
 
     @property
     def passes(self) -> int:
         """How often the images are gone through: once a profile."""
         return len(self._parts())
 
-    def rows(self, notes: Notebook, tick: Callable[[int], None]) -> list[Row]:
-        """One row an image, in the order of the images."""
-        ids, labels = self.images.ids.tolist(), self.images.labels.tolist()
+    def rows(self, notes: Notebook, tick: Callable[[int], None], count: int) -> list[Row]:
+        """One row an image, of the first `count` images, in their order."""
+        ids, labels = self.images.ids[:count].tolist(), self.images.labels[:count].tolist()
         rows: list[Row] = [{"id": i, "label": label} for i, label in zip(ids, labels, strict=True)]
-        for part, (size, measure) in self._parts().items():
-            for positions in torch.arange(len(self.images)).split(size):
-                found = notes.measured(part, positions, lambda chosen=positions, how=measure: how(chosen))  # type: ignore[misc]
-                for position, row in found:
-                    rows[position] |= row
-                tick(len(positions))
+        for part in self._parts():
+            for position, row in self.measured(part, range(count), notes, tick).items():
+                rows[position] |= row
         columns = dict.fromkeys(name for row in rows for name in row)  # an attack is made on some images only
         return [{name: row.get(name) for name in columns} for row in rows]
+
+    def measured(self, part: str, positions: range, notes: Notebook, tick: Callable[[int], None]) -> dict[int, Row]:
+        """What a profile measures of the images at `positions`, which begin where a unit does."""
+        size, measure = self._parts()[part]
+        return notes.over(part, torch.tensor(positions).split(size), measure, tick)
 
     def _parts(self) -> dict[str, tuple[int, Callable[[Tensor], dict[str, Tensor]]]]:
         """What is measured of a batch of which size, for each profile."""
         parts: dict[str, tuple[int, Callable[[Tensor], dict[str, Tensor]]]] = {}
         if self.settings.profile in {"clean", "both"}:
-            parts["clean"] = images_per_batch(self.images.batch([0])[0]), self._clean
+            parts["clean"] = images_per_unit(self.images.batch([0])[0]), self._clean
         if self.settings.profile in {"legacy", "both"} and self.attribution not in SANITY:
             parts["legacy"] = LOADER_BATCH, self._legacy
         return parts
@@ -103,7 +113,8 @@ class Study:
             row |= {f"other_seed_{name}": compare(batch.saliency, other) for name, compare in COMPARED.items()}
         if "noiseless" in self.twins and self.attribution == "gradient":
             twin = self.twins["noiseless"].model
-            row["outlier_dependence"] = outlier_dependence(batch.model, twin, batch.x)
+            found = [outlier_dependence(batch.model, twin, part.x) for part in batch.split(1)]
+            row["outlier_dependence"] = torch.cat(found)
         return row
 
     def _attacked(self, positions: Tensor, explain: Explainer) -> dict[str, Tensor]:
@@ -111,7 +122,7 @@ class Study:
         inside = positions[positions < self.settings.interpretation_images]
         if len(inside) == 0:
             return {}
-        found = interpretation_row(self._batch(inside, explain), self.settings.seed)
+        found = EVIDENCE["interpretation"](self._batch(inside, explain), self.settings.seed)
         return {name: pad(values, (0, len(positions) - len(inside)), value=nan) for name, values in found.items()}
 
     def _legacy(self, positions: Tensor) -> dict[str, Tensor]:
@@ -123,7 +134,8 @@ class Study:
         images = self.images
         x, y = to_device(images.batch(positions), self.run.model)
         maps = None if images.attention is None else images.attention_batch(positions).to(x)
-        return Batch(self.run.model, x, y, images.ids[positions].tolist(), explain, maps, self._mean_pixel)
+        ids = images.ids[positions].tolist()
+        return Batch(self.run.model, x, y, ids, explain, maps, self._mean_pixel, self.chunk)
 
     @cached_property
     def _mean_pixel(self) -> float:

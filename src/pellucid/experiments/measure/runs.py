@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from pellucid.data.dataset import Dataset
 from pellucid.experiments.config import RunConfig
+from pellucid.experiments.measure.team import ALONE, Team
 from pellucid.experiments.memorisation import memorised
 from pellucid.experiments.train import load_run
 from pellucid.training.step import to_device
 
 TRAINING_IMAGES = 2000
+PREDICTED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -52,19 +54,22 @@ def usual_eps(runs: Sequence[Loaded]) -> float:
     return usual.get(runs[0].manifest["data"]["name"].replace("-", "_"), 0.1 if runs[0].test.channels == 1 else 4 / 255)
 
 
-def predictions(model: nn.Module, test: Dataset) -> Tensor:
-    """The predicted class of every image, int64 [N] on the CPU."""
+def predictions(model: nn.Module, test: Dataset, *, chunk: int = PREDICTED_AT_ONCE, team: Team = ALONE) -> Tensor:
+    """The predicted class of every image, int64 [N] on the CPU; `chunk` images a pass at most, shared by the team."""
+    parts = torch.arange(len(test)).split(min(chunk, PREDICTED_AT_ONCE))
     with torch.no_grad():
-        batches = [
-            model(to_device(test.batch(p), model)[0]).argmax(1).cpu() for p in torch.arange(len(test)).split(256)
-        ]
-    return torch.cat(batches)
+        mine = [model(to_device(test.batch(part), model)[0]).argmax(1).cpu() for part in team.share(parts)]
+    found = torch.empty(len(test), dtype=torch.int64)
+    for rank, theirs in enumerate(team.gather(mine)):
+        for part, classes in zip(Team(rank, team.size).share(parts), theirs, strict=True):
+            found[part] = classes
+    return found
 
 
-def train_accuracy(run: Loaded) -> float:
+def train_accuracy(run: Loaded, *, chunk: int = PREDICTED_AT_ONCE, team: Team = ALONE) -> float:
     """Share of the first training images classified correctly: less the test accuracy, the overfitting gap."""
     seen = run.train.subset(torch.arange(min(TRAINING_IMAGES, len(run.train))))
-    return float((predictions(run.model, seen) == seen.labels).float().mean())
+    return float((predictions(run.model, seen, chunk=chunk, team=team) == seen.labels).float().mean())
 
 
 def memorisation(run: Loaded) -> float | None:

@@ -10,7 +10,7 @@ from pellucid.attacks.explanation import BUDGETS, Budget
 from pellucid.data.dataset import WAYS_TO_MAPS
 from pellucid.errors import BadInput
 from pellucid.experiments.suite.batch import Batch
-from pellucid.experiments.suite.headline import Row, per_level
+from pellucid.experiments.suite.headline import Measurement, Row, per_level
 from pellucid.gradients import centred_logit_of
 from pellucid.metrics import alignment
 from pellucid.metrics.faithfulness.diffroad import diffroad
@@ -110,11 +110,11 @@ def diffroad_row(batch: Batch, _: int) -> Row:
 
 
 EVIDENCE = {
-    "misalignment": misalignment_row,
-    "curvature": curvature_row,
-    "groups": groups_row,
-    "held_out": held_out_row,
-    "interpretation": interpretation_row,
-    "alignment": alignment_row,
-    "diffroad": diffroad_row,
+    "misalignment": Measurement(misalignment_row, MISALIGNMENT_DRAWS + 1),
+    "curvature": Measurement(curvature_row),
+    "groups": Measurement(groups_row),
+    "held_out": Measurement(held_out_row, len(HELD_OUT)),
+    "interpretation": Measurement(interpretation_row),
+    "alignment": Measurement(alignment_row),
+    "diffroad": Measurement(diffroad_row),
 }

@@ -1,7 +1,7 @@
 """An attribution with its options, as the suite calls it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any
 
@@ -36,6 +36,12 @@ class Explainer:
             key: value for key, value in self.options.items() if key != "chunk" and isinstance(value, int | float | str)
         }
         return kept | ({"draws": self.draws} if self.draws else {})
+
+    def within(self, chunk: int) -> "Explainer":
+        """The same with at most `chunk` images a pass, where the attribution makes several passes an image."""
+        if "chunk" not in signature(self.function).parameters:
+            return self
+        return replace(self, options=self.options | {"chunk": min(chunk, self.options.get("chunk", chunk))})
 
     def attribution(self, model: nn.Module, x: Image, target: Labels, ids: Sequence[int]) -> Tensor:
         """[B, C, H, W], signed; `ids` name the images, for per-image noise."""

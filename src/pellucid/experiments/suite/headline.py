@@ -4,13 +4,14 @@ One value or list of values per image, NaN where undefined.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from pellucid.attributions.reduction import saliency_map
 from pellucid.experiments.suite.batch import Batch, Perturbed
-from pellucid.gradients import centred_logit_of, input_gradient
 from pellucid.metrics.faithfulness.road import road_curve
 from pellucid.metrics.sparsity.gini import gini
 from pellucid.metrics.stability.cosine import cosine
@@ -25,12 +26,24 @@ ROS_DRAWS = {"ros_norm": 16, "ros_quantus": 5}
 Row = dict[str, Tensor]
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """A function of a batch and a seed, and how many copies of an image it has in hand at once."""
+
+    function: Callable[[Batch, int], Row]
+    copies: int = 1
+
+    def __call__(self, batch: Batch, seed: int) -> Row:
+        """The row of the batch, measured in parts that bound the memory."""
+        rows = [self.function(part, seed) for part in batch.split(self.copies)]
+        return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+
+
 def sparsity_row(batch: Batch, _: int) -> Row:
     """Gini of the map, of all entries, and for gradients of the centred logit's map."""
     row = {"gini": gini(batch.saliency), "gini_all_entries": gini(batch.attribution)}
     if batch.explain.name == "gradient":
-        centred = input_gradient(batch.model, batch.x, centred_logit_of(batch.y))[1]
-        row["gini_centred"] = gini(saliency_map(centred, "absolute"))
+        row["gini_centred"] = gini(saliency_map(batch.centred, "absolute"))
     return row
 
 
@@ -50,9 +63,7 @@ def noisy(batch: Batch, seed: int) -> Tensor:
 
 def per_level(compare: Callable[[Tensor, Tensor], Tensor], saliency: Saliency, perturbed: Perturbed) -> Tensor:
     """[B, S]: the map against each perturbed map, NaN where the prediction changed."""
-    first = saliency[:, None].expand_as(perturbed.maps).flatten(0, 1)
-    values = compare(first, perturbed.maps.flatten(0, 1)).view(perturbed.same.shape)
-    return values.masked_fill(~perturbed.same, float("nan"))
+    return compare(saliency, perturbed.maps).masked_fill(~perturbed.same, float("nan"))
 
 
 def ros_row(batch: Batch, seed: int) -> Row:
@@ -78,11 +89,17 @@ def stability_row(name: str, metric: Callable[..., Ros], batch: Batch, copies: T
 def road_row(batch: Batch, seed: int) -> Row:
     """Still correct with the most relevant pixels imputed; and, once a run, with random ones."""
     noise = batch.normal(batch.x.shape[1:], seed, "road")
-    row = {"road": road_curve(batch.model, batch.x, batch.y, batch.saliency, noise=noise)}
+    curve = partial(road_curve, batch.predict, batch.x, batch.y, noise=noise)
+    row = {"road": curve(batch.saliency)}
     if batch.explain.name == "gradient":  # the control does not depend on the attribution
         random = batch.uniform(batch.saliency.shape[1:], seed, "random map")
-        row["road_random"] = road_curve(batch.model, batch.x, batch.y, random, noise=noise)
+        row["road_random"] = curve(random)
     return row
 
 
-HEADLINE = {"gini": sparsity_row, "ssim": similarity_row, "ros": ros_row, "road": road_row}
+HEADLINE = {
+    "gini": Measurement(sparsity_row),
+    "ssim": Measurement(similarity_row, len(NOISE_LEVELS)),
+    "ros": Measurement(ros_row, ROS_DRAWS["ros_norm"]),
+    "road": Measurement(road_row),
+}

@@ -4,10 +4,18 @@ The batch's model and images are those of the space that the published code work
 [0, 1] (D-M4) and takes its gradients.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pellucid.experiments.suite.batch import Batch
-from pellucid.experiments.suite.headline import ROS_DRAWS, Row, noisy, per_level, stability_row
+from pellucid.experiments.suite.headline import (
+    NOISE_LEVELS,
+    ROS_DRAWS,
+    Measurement,
+    Row,
+    noisy,
+    per_level,
+    stability_row,
+)
 from pellucid.metrics.faithfulness.road import road_curve
 from pellucid.metrics.sparsity.gini import gini_legacy
 from pellucid.metrics.stability.noise import one_sided_noise
@@ -44,7 +52,12 @@ def _ros_quantus(batch: Batch, seed: int) -> Row:
 
 def _road_legacy(batch: Batch, seed: int) -> Row:
     noise = batch.normal(batch.x.shape[1:], seed, "road")
-    return {"road_legacy": road_curve(batch.model, batch.x, batch.y, batch.saliency, noise=noise)}
+    return {"road_legacy": road_curve(batch.predict, batch.x, batch.y, batch.saliency, noise=noise)}
 
 
-LEGACY = {"gini": _gini_legacy, "ssim": _ssim_legacy, "ros": _ros_quantus, "road": _road_legacy}
+LEGACY: dict[str, Callable[[Batch, int], Row]] = {
+    "gini": _gini_legacy,  # of the whole loader batch
+    "ssim": Measurement(_ssim_legacy, len(NOISE_LEVELS)),
+    "ros": Measurement(_ros_quantus, ROS_DRAWS["ros_quantus"]),
+    "road": Measurement(_road_legacy),
+}

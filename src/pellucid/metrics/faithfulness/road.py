@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pellucid.errors import BadInput
 from pellucid.metrics.faithfulness.imputation import impute
+from pellucid.metrics.sorting import ascending
 from pellucid.types import Image, Labels, Saliency
 
 ROAD_PERCENTAGES = tuple(range(1, 100, 5))
@@ -141,7 +142,7 @@ def zero_map(saliency: Saliency) -> Tensor:
 
 def tie_share(saliency: Saliency) -> Tensor:
     """Share of the pixels whose value another pixel has too, [B] float64 in [0, 1]: there the order is arbitrary."""
-    values = _flat(saliency).sort(1).values
+    values = ascending(_flat(saliency))
     same = values[:, 1:] == values[:, :-1]
     tied = torch.zeros_like(values, dtype=torch.bool)
     tied[:, 1:] |= same

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from pellucid.errors import BadInput
+from pellucid.metrics.sorting import ascending
 
 
 def gini(maps: Tensor) -> Tensor:
@@ -63,8 +64,8 @@ def _rows(maps: Tensor) -> Tensor:
 
 
 def _index(sizes: Tensor) -> Tensor:
-    ascending = sizes.sort(1).values
+    ordered = ascending(sizes)
     d = sizes.shape[1]
     rank = torch.arange(1, d + 1, dtype=sizes.dtype, device=sizes.device)
-    total = ascending.sum(1)
-    return ((2 * rank - d - 1) * ascending).sum(1) / (d * torch.where(total == 0, 1.0, total))
+    total = ordered.sum(1)
+    return ((2 * rank - d - 1) * ordered).sum(1) / (d * torch.where(total == 0, 1.0, total))

@@ -1,10 +1,9 @@
 """Structural similarity of two saliency maps, as a map and the map under noise."""
 
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from pellucid.errors import BadInput
-from pellucid.metrics.stability.pairs import paired
+from pellucid.metrics.stability.pairs import against, as_given
 from pellucid.types import Saliency
 
 K1, K2 = 0.01, 0.03
@@ -20,7 +19,7 @@ def ssim(a: Saliency, b: Saliency, *, data_range: float, window: int = 5) -> Ten
     Parameters
     ----------
     a, b
-        [B, 1, H, W], any real values.
+        [B, 1, H, W], any real values. `b` may hold S maps for each of `a`, [B, S, 1, H, W].
     data_range
         R in C1 = (0.01 R)² and C2 = (0.03 R)². The result depends on it: two independent maps much smaller than R
         count as alike.
@@ -30,31 +29,27 @@ def ssim(a: Saliency, b: Saliency, *, data_range: float, window: int = 5) -> Ten
     Returns
     -------
     Tensor
-        [B] float64 in [−1, 1]; 1 for equal maps, NaN where a map is not finite.
+        [B] (or [B, S]) float64 in [−1, 1]; 1 for equal maps, NaN where a map is not finite.
 
     References
     ----------
     Wang et al. 2004, "Image quality assessment"; definitions §4.2.
     """
-    a, b = paired(a, b)
+    one, others = against(a, b)
     if a.ndim != 4 or a.shape[1] != 1:
         raise BadInput(f"SSIM compares saliency maps [B, 1, H, W]; got {tuple(a.shape)}")
     if window % 2 == 0 or not 1 < window <= min(a.shape[2:]):
         size = f"{a.shape[2]} × {a.shape[3]}"
         raise BadInput(f"the window of SSIM must be odd, at least 3 and fit into the map of {size}; got {window}")
     # Variances and covariances are taken of the deviations from the map's own mean: a large common offset would cancel.
-    level_a, level_b = a.mean((2, 3), keepdim=True), b.mean((2, 3), keepdim=True)
-    a, b = a - level_a, b - level_b
-    mean_a, mean_b = _local_mean(a, window), _local_mean(b, window)
-    sample = window**2 / (window**2 - 1)
-    variance_a = sample * (_local_mean(a * a, window) - mean_a**2)
-    variance_b = sample * (_local_mean(b * b, window) - mean_b**2)
-    covariance = sample * (_local_mean(a * b, window) - mean_a * mean_b)
+    level_a, own, mean_a, variance_a = _moments(one[:, :, 0].double(), window)
+    level_b, other, mean_b, variance_b = _moments(others[:, :, 0].double(), window)
+    covariance = _sample(window) * (_local_mean(own * other, window) - mean_a * mean_b)
     mean_a, mean_b = mean_a + level_a, mean_b + level_b
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
     luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
     structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
-    return (luminance * structure).flatten(1).mean(1)
+    return as_given((luminance * structure).flatten(2).mean(2), a, b)
 
 
 def ssim_clean(a: Saliency, b: Saliency) -> Tensor:
@@ -91,8 +86,28 @@ def ssim_legacy(a: Saliency, b: Saliency) -> Tensor:
 
 def _by_own_maximum(maps: Saliency) -> Tensor:
     maps = maps.double()
-    return maps / maps.abs().flatten(1).amax(1)[:, None, None, None]  # 0/0 = NaN for a map of zeros
+    return maps / maps.abs().amax((-3, -2, -1), keepdim=True)  # 0/0 = NaN for a map of zeros
+
+
+def _moments(maps: Tensor, window: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of maps [B, S, H, W]: the level, the deviations from it, their mean and their variance in each window."""
+    level = maps.mean((2, 3), keepdim=True)
+    deviations = maps - level
+    mean = _local_mean(deviations, window)
+    return level, deviations, mean, _sample(window) * (_local_mean(deviations * deviations, window) - mean**2)
+
+
+def _sample(window: int) -> float:
+    """From the variance of all pixels of a window to that of a sample of them."""
+    return window**2 / (window**2 - 1)
 
 
 def _local_mean(maps: Tensor, window: int) -> Tensor:
-    return avg_pool2d(maps, window, stride=1)
+    """Mean over every window inside maps [B, S, H, W]: shifted sums, twice as fast as pooling in float64."""
+    for dim in (2, 3):
+        places = maps.shape[dim] - window + 1
+        total = maps.narrow(dim, 0, places) + maps.narrow(dim, 1, places)
+        for shift in range(2, window):
+            total += maps.narrow(dim, shift, places)
+        maps = total
+    return maps / window**2
