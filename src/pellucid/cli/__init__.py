@@ -69,7 +69,13 @@ def train(
 @app.command()
 def measure(
     runs: RunPaths,
-    images: Annotated[int, typer.Option(min=1, help="Images that all runs classify correctly.")] = 1000,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="Images that all runs classify correctly; 1000, or all with --until.")
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(help="Stop when 95 % intervals are tight: ci<0.01, METRIC:ci<0.01 (half width).", metavar="RULE"),
+    ] = None,
     profile: Annotated[str, typer.Option(help="clean, legacy or both.")] = "clean",
     attribution: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help=METRICS_HELP)] = None,
@@ -78,10 +84,17 @@ def measure(
     restarts: Annotated[int, typer.Option(min=1, help="Restarts of the evaluation PGD.")] = 1,
     robust_images: Annotated[int, typer.Option(min=1, help="Test images to attack.")] = 2000,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images in one pass at most; by the free memory if absent.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure accuracy, robustness, sparsity, stability and faithfulness of runs, on the same images."""
+    """Measure accuracy, robustness, sparsity, stability and faithfulness of runs, on the same images.
+
+    Under torchrun (torchrun --nproc-per-node 2 -m pellucid measure RUN…) the processes share the images.
+    """
     from pellucid.experiments import measure as measuring
+    from pellucid.training.fit import is_main_process
 
     settings = measuring.make_settings(
         images=images,
@@ -90,9 +103,12 @@ def measure(
         metrics=metric or [],
         attack={"eps": eps, "steps": steps, "restarts": restarts, "images": robust_images},
         seed=seed,
+        until=until,
+        batch_size=batch_size,
     )
     measuring.measure(runs, settings)
-    _print_table(runs, as_json=json)
+    if is_main_process():
+        _print_table(runs, as_json=json)
 
 
 @app.command()
