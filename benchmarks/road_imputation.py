@@ -1,29 +1,22 @@
-"""How many times faster Pellucid imputes than Quantus 0.5.3, at the same 20 levels and the same images.
+"""ROAD's imputation at its 20 levels, against Quantus 0.5.3 and pytorch-grad-cam.
 
-    python benchmarks/road_imputation.py [--threads 2] [--repeats 5] [--images 8]
+    python benchmarks/road_imputation.py [--repeats 5] [--threads 2]
 
-Needs the reference environment (scripts/reference_environment.sh). The two sides take turns, each in its own process,
-which both exist before the first measurement; transport between them is not counted. Quantus solves one image and level
-at a time; the time of its slowest size is kept down by giving it a single image.
+Smooth images and clustered masks as gradients make them. Both neighbours solve one image and level at a time, with a
+direct solver; they get fewer images (one at 224²), and times per system are compared.
 """
 
-import argparse
-import os
-import statistics
-import sys
-import time
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reference"))
-
 import numpy as np
-import oracle
 import torch
 from scipy.ndimage import gaussian_filter
 
 from pellucid.metrics.faithfulness import ROAD_PERCENTAGES, impute, removal_masks, removal_order
+from ratios import FASTER, Row, Settings, agreeing, alone, divided, in_turn, timed
 
-SIZES = ((1, 28), (3, 32), (3, 224))
+SIZES = {(1, 28): (50, 10), (3, 32): (50, 10), (3, 224): (5, 1)}
+"""Channels and side, then the number of our images and of the neighbours'."""
+NEIGHBOURS = {"impute_with_quantus": ("Quantus 0.5.3", 30), "impute_with_grad_cam": ("pytorch-grad-cam", None)}
+TOLERANCE = 1e-4
 
 
 def problem(channels: int, size: int, images: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -41,46 +34,42 @@ def problem(channels: int, size: int, images: int, seed: int) -> tuple[torch.Ten
     return x, masks.flatten(0, 1)
 
 
-def compare(quantus: oracle.Quantus, channels: int, size: int, images: int, repeats: int) -> None:
-    """Print one row: both times per system, the ratio of each turn, the largest difference."""
-    theirs_images = 1 if size > 100 else images
+def compare(settings: Settings, channels: int, size: int, images: int, fewer: int) -> list[Row]:
+    """The rows of one size."""
     x, removed = problem(channels, size, images, seed=size)
-    few = slice(0, theirs_images * len(ROAD_PERCENTAGES))
-    result = impute(x, removed)  # warms up
-    ratios, ours, theirs = [], [], []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        impute(x, removed)
-        ours.append((time.perf_counter() - start) / len(x))
-        answer = quantus("impute", images=x[few].numpy(), removed=removed[few].numpy())
-        theirs.append(answer["seconds"].mean())
-        ratios.append(theirs[-1] / ours[-1])
-    difference = np.abs(answer["images"] - result.images[few].numpy()).max()
-    print(
-        f"{size:>3}² × {channels}  {images:>4} images  Quantus {1e3 * statistics.median(theirs):8.2f} ms  "
-        f"Pellucid {1e3 * statistics.median(ours):7.3f} ms per system   "
-        f"{statistics.median(ratios):5.0f} × faster ({min(ratios):.0f} … {max(ratios):.0f})   "
-        f"largest difference {difference:.0e}, residual {result.residual.max():.0e}, direct {int(result.direct.sum())}",
-        flush=True,
-    )
+    few = slice(0, fewer * len(ROAD_PERCENTAGES))
+    given = {"images": x[few].numpy(), "removed": removed[few].numpy()}
+    x, removed = x.to(settings.device), removed.to(settings.device)
+    result, answers = impute(x, removed), {}
+
+    def neighbour(function: str) -> float:
+        answers[function] = settings.neighbours(function, **given)
+        return float(answers[function]["seconds"])
+
+    chosen = NEIGHBOURS if size < 100 else dict([*NEIGHBOURS.items()][:1])  # the two take equally long
+    contestants = {name: lambda name=name: neighbour(name) for name in chosen}
+    found = in_turn({"ours": timed(lambda: impute(x, removed), settings.device), **contestants}, settings.repeats)
+    ours = [seconds / images for seconds in found["ours"]]
+    solved = f"residual {float(result.residual.max()):.0e}, {int(result.direct.sum())} solved directly"
+    table = []
+    for function, (name, target) in chosen.items():
+        difference = np.abs(answers[function]["images"] - result.images[few].cpu().numpy()).max()
+        checked = f"{agreeing('pixels', float(difference), TOLERANCE)}, {solved}"
+        against = f"{name}, {fewer} image{'s' * (fewer > 1)}"
+        ratios = divided([seconds / fewer for seconds in found[function]], ours)
+        work = f"ROAD imputation, 20 levels, {size}×{size}×{channels}, {images} images"
+        table.append(Row(work, against, ratios, FASTER, target, checked))
+    return table
 
 
-def main() -> None:
-    """Compare at each size."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch; Quantus' solver has only one")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--images", type=int, default=50, help="at 28² and 32²; a tenth of it at 224²")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    quantus = oracle.quantus()
-    if quantus is None:
-        sys.exit("no reference environment: run scripts/reference_environment.sh")
-    print(f"torch {torch.__version__}, {arguments.threads} threads, {arguments.repeats} turns")
-    for channels, size in SIZES:
-        images = max(1, arguments.images // 10) if size > 100 else arguments.images
-        compare(quantus, channels, size, images, arguments.repeats)
+def rows(settings: Settings) -> list[Row]:
+    """At every size; nothing without the neighbours."""
+    if settings.neighbours is None:
+        return []
+    if settings.smallest:
+        return compare(settings, 1, 28, 1, 1)
+    return [row for (channels, size), counts in SIZES.items() for row in compare(settings, channels, size, *counts)]
 
 
 if __name__ == "__main__":
-    main()
+    alone(__doc__, rows)
