@@ -1,5 +1,6 @@
 """Runs made in memory with chosen values, so that every verdict can be forced."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,9 +33,16 @@ def road(kept: float, swing: int = 0) -> np.ndarray:
     return (np.arange(LEVELS) < survived[:, None]).astype(float)
 
 
+def seeds_of(arm: str, by_seed: list[dict[str, np.ndarray]], **config) -> list[Run]:
+    """Runs of one arm of a grid, one for each dictionary of columns, with seeds 0, 1, …"""
+    found = [run(arm, seed=seed, **values) for seed, values in enumerate(by_seed)]
+    named = [replace(one, name=f"{arm}-seed{seed}") for seed, one in enumerate(found)]
+    return [replace(one, config={**one.config, "arm": arm, "seed": one.seed, **config}) for one in named]
+
+
 def run(role: str, *, seed: int = 0, layer: str | None = None, **values: np.ndarray) -> Run:
     """A run of a role with per-image columns for the gradient; `correct` and `robust` go to the accuracy."""
-    accuracy = {key: values.pop(key) for key in ("correct", "robust") if key in values}
+    accuracy = {key: values.pop(key) for key in ("correct", "robust", "label") if key in values}
     accuracy = accuracy or {"correct": first(900)}
     layer = layer or ("pool1" if role in FILTER else None)
     name = f"{role}-{seed}-{layer}"

@@ -87,6 +87,20 @@ def write_runs(
     return out
 
 
+def write_grid(
+    out: Path, arms: tuple[str, ...] = ("N", "A", "G"), *, seeds: int = 3, images: int = 40, group: str | None = None
+) -> Path:
+    """OUT/runs/<arm>-seed<seed>, as a grid leaves them: the configs name their arm; returns OUT."""
+    names = tuple(f"{arm}-seed{seed}" for arm in arms for seed in range(seeds))
+    for arm in arms:
+        for seed in range(seeds):
+            name = f"{arm}-seed{seed}" + (f"-{group}" if group else "")
+            path = write_run(out / "runs" / name, arm, seed=seed, images=images, compared=names)
+            config = yaml.safe_load((path / "config.yaml").read_text()) | {"arm": arm, "group": group}
+            (path / "config.yaml").write_text(yaml.safe_dump(config))
+    return out
+
+
 def write_run(
     path: Path,
     arm: str,

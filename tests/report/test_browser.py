@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from fake_runs import write_runs
+from fake_runs import write_grid, write_runs
 
 from pellucid.report import write_report
 
@@ -76,3 +76,54 @@ def test_details_open_by_keyboard(page):
     first.focus()
     page.keyboard.press("Enter")
     assert page.locator("details").first.get_attribute("open") is not None
+
+
+@pytest.fixture(scope="module")
+def grid_path(tmp_path_factory):
+    return write_report(write_grid(tmp_path_factory.mktemp("grid"), seeds=2, images=12))
+
+
+@pytest.fixture
+def grid(browser, grid_path):
+    context = browser.new_context(viewport={"width": 390, "height": 900}, color_scheme="dark", offline=True)
+    tab = context.new_page()
+    tab.said = []
+    tab.on("console", lambda message: tab.said.append(message.text))
+    tab.on("pageerror", lambda error: tab.said.append(str(error)))
+    tab.goto(grid_path.as_uri())
+    yield tab
+    context.close()
+
+
+def test_a_grid_s_page_fits_a_phone_and_complains_of_nothing(grid):
+    assert grid.said == []
+    width, seen = grid.evaluate("[document.documentElement.clientWidth, document.documentElement.scrollWidth]")
+    assert seen <= width
+    grid.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert grid.evaluate("document.documentElement.scrollWidth") <= width
+    boxes = grid.evaluate("[...document.querySelectorAll('figure svg')].map(e => e.getBoundingClientRect().toJSON())")
+    assert all(box["width"] > 200 and box["height"] > 40 for box in boxes)
+    assert len(boxes) >= 7
+
+
+def test_the_runs_can_be_filtered_and_sorted(grid):
+    rows = grid.locator("#sheet-cells tbody tr")
+    box = grid.locator("#cells input")
+    assert rows.count() == 6
+    box.fill("g seed1")
+
+    assert grid.locator("#sheet-cells tbody tr:visible").count() == 1
+    assert grid.locator("#cells output").inner_text() == "1 of 6 runs"
+    box.fill("")
+    grid.get_by_role("button", name="Natural accuracy").click()
+    place = [head.startswith("Natural") for head in grid.locator("#sheet-cells thead th").all_inner_texts()].index(True)
+    shown = [float(row.split("\t")[place]) for row in rows.all_inner_texts()]
+    assert shown == sorted(shown)
+    assert grid.locator("#sheet-cells [aria-sort=ascending]").count() == 1
+    grid.get_by_role("button", name="Natural accuracy").click()
+    assert [float(row.split("\t")[place]) for row in rows.all_inner_texts()] == sorted(shown, reverse=True)
+
+
+def test_a_black_mark_is_not_lost_in_the_dark(grid):
+    fill = grid.evaluate("getComputedStyle(document.querySelector('figure svg')).fill")
+    assert fill == "rgb(255, 255, 255)"

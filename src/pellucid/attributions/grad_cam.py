@@ -44,4 +44,4 @@ def last_convolution(model: nn.Module) -> str:
     names = [name for name, module in model.named_modules() if isinstance(module, nn.Conv2d)]
     if not names:
         raise BadInput(f"{type(model).__name__} has no convolution; name the layer for Grad-CAM: layer=…")
-    return names[-1]
+    return str(names[-1])

@@ -1,5 +1,7 @@
 """KernelSHAP: Shapley values of square blocks of pixels, by a weighted regression over random coalitions."""
 
+from typing import Any
+
 from torch import nn
 
 from pellucid.attributions.blocks import block_numbers
@@ -41,6 +43,6 @@ def kernel_shap(
     ----------
     Lundberg and Lee 2017, "A unified approach to interpreting model predictions".
     """
-    blocks = block_numbers(*x.shape[2:], block).to(x.device)
-    options = {"feature_mask": blocks, "n_samples": samples, "perturbations_per_eval": 50}
+    blocks = block_numbers(x.shape[2], x.shape[3], block).to(x.device)
+    options: dict[str, Any] = {"feature_mask": blocks, "n_samples": samples, "perturbations_per_eval": 50}
     return captum_attribution(model, x, target, method="KernelShap", seed=seed, **options)

@@ -1,11 +1,17 @@
 """Tables, figures and the HTML report of a folder of runs. Reads run directories only and imports no torch."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 
 from pellucid.files import write_atomic
+from pellucid.report.arms import arms_of, in_arms
 from pellucid.report.contents import clean_table, legacy_table, trade_off_table
+from pellucid.report.findings import findings
+from pellucid.report.relations import settings
+from pellucid.report.results import ResultTable
 from pellucid.report.runs import Run, read_listed, read_run, read_runs
 from pellucid.report.tables import to_csv, to_latex, to_markdown
 from pellucid.report.terminal import to_terminal
@@ -40,28 +46,44 @@ def write_report(directory: Path) -> Path:
     """
     # Here, so that the terminal table and the reader of runs do not wait for matplotlib.
     from pellucid.report import figures  # noqa: PLC0415
+    from pellucid.report.grid import grid_files, parts_of  # noqa: PLC0415
+    from pellucid.report.grid_page import to_grid_page  # noqa: PLC0415
     from pellucid.report.html import to_page  # noqa: PLC0415
 
     runs = read_runs(directory)
-    out = directory / "report"
+    out, index = directory / "report", directory / "report" / "index.html"
     clean, legacy = clean_table(runs), legacy_table(runs)
-    named = {"results": clean, "legacy": legacy, "trade-off": trade_off_table(runs)}
-    files: dict[Path, str | bytes] = {}
-    for name, table in named.items():
-        if table is not None:
-            for ending, convert in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
-                files[Path("tables") / f"{name}.{ending}"] = convert(table)
-    pictures = figures.draw_all(runs)
-    for picture in pictures:
-        files[Path("figures") / f"{picture.name}.svg"] = picture.svg
-        files[Path("figures") / f"{picture.name}.pdf"] = picture.pdf
+    files = table_files({"results": clean, "legacy": legacy, "trade-off": trade_off_table(runs)})
+    files[Path("findings.json")] = json.dumps(findings(runs), indent=1, ensure_ascii=False) + "\n"
+    if in_arms(runs):
+        parts = parts_of(runs)
+        pictures = [picture for part in parts for picture in figures.draw_all(part.arms, part.suffix)]
+        files |= grid_files(parts) | figures.files(pictures)
+        page = to_grid_page(parts, pictures=pictures, files=list(files))
+    else:
+        pictures = figures.draw_all(runs)
+        files |= figures.files(pictures)
+        page = to_page(runs, clean=clean, legacy=legacy, pictures=pictures, files=list(files))
     for path, content in files.items():
         write_atomic(out / path, content)
-    index = out / "index.html"
-    write_atomic(index, to_page(runs, clean=clean, legacy=legacy, pictures=pictures, files=list(files)))
+    write_atomic(index, page)
     return index
 
 
+def table_files(named: Mapping[str, ResultTable | None]) -> dict[Path, str | bytes]:
+    """Every table in every format."""
+    formats = (("csv", to_csv), ("md", to_markdown), ("tex", to_latex))
+    return {
+        Path("tables") / f"{name}.{ending}": convert(table)
+        for name, table in named.items()
+        if table is not None
+        for ending, convert in formats
+    }
+
+
 def terminal_table(directory: Path) -> RenderableType:
-    """The trade-off of all runs below `directory` for the terminal, at most 100 columns wide. Errors as above."""
-    return to_terminal(trade_off_table(read_runs(directory)))
+    """The trade-off of all runs below `directory`, of a grid of its arms, at most 100 columns wide. Errors as above."""
+    runs = read_runs(directory)
+    if not in_arms(runs):
+        return to_terminal(trade_off_table(runs))
+    return Group(*(to_terminal(trade_off_table(arms_of(members))) for _, members in settings(runs)))

@@ -7,15 +7,19 @@ from typing import Any
 import numpy as np
 
 from pellucid.report import measures
+from pellucid.report.arms import Arm, Column, runs_of
 from pellucid.report.evidence import evidence_measures
 from pellucid.report.ledger import CLEAN_DRAWS, LEGACY_DRAWS, cost_rows, ledger_rows
 from pellucid.report.measures import Measure
 from pellucid.report.results import ResultTable, Row, measure_rows
 from pellucid.report.runs import Run
-from pellucid.report.words import attribution_name, count, listing
+from pellucid.report.words import attribution_name, count, listing, shortened
 
 NOISE = 0.1
 """The noise level (σ, pixel units) at which similarity is quoted as a single number."""
+
+MANY = 8
+"""More models than this are counted, not named."""
 
 SANITY = {"random_map": "a random map", "edge_detector": "the edges of the image"}
 """Attributions that know nothing of the model: a number is worth what it is above theirs."""
@@ -24,6 +28,12 @@ BEST_NOTE = (
     "Bold: best of its row, and the 95 % interval of the paired difference to the second best excludes 0. "
     "The intervals say how a number varies over images, not over training runs."
 )
+ARM_NOTE = (
+    "Numbers: the mean over seeds of the mean (or what the row says) over images. Their 95 % intervals speak of new "
+    "seeds and new images (both resampled; Student's t). Bold: the best of its row. †: not shown to be worse than the "
+    "best; arms without it differ from the best by the paired t-test over seeds with Holm's correction for all pairs "
+    "of arms of the row (p < .05). n: images × seeds; dropped: share of undefined values."
+)
 LEGACY_NOTE = (
     "Legacy: definitions as in the published code, kept for comparison with published numbers; noise is added, clipped "
     "and imputed in the model's normalised input. The legacy SSIM does not normalise the maps, so a model with smaller "
@@ -31,47 +41,52 @@ LEGACY_NOTE = (
 )
 
 
-def clean_table(runs: Sequence[Run]) -> ResultTable:
-    """The scale-free definitions (the default)."""
-    rows = measure_rows(runs, "Accuracy", [(measures.natural_accuracy(), False), (measures.robust_accuracy(), False)])
+def clean_table(columns: Sequence[Column]) -> ResultTable:
+    """The scale-free definitions (the default), a column a run or an arm."""
+    runs = runs_of(columns)
+    rows = measure_rows(
+        columns, "Accuracy", [(measures.natural_accuracy(), False), (measures.robust_accuracy(), False)]
+    )
     for name in attribution_names(runs):
-        rows += measure_rows(runs, attribution_name(name), _clean_measures(runs, name))
-        rows += ledger_rows(runs, name, CLEAN_DRAWS)
+        rows += measure_rows(columns, attribution_name(name), clean_measures(runs, name))
+        rows += ledger_rows(columns, name, CLEAN_DRAWS)
     for name, known in SANITY.items():
-        rows += measure_rows(runs, f"Sanity: {known}", _sanity_measures(name))
-    rows += cost_rows(runs)
-    return ResultTable("Results", _names(runs), tuple(rows), _notes(runs, rows))
+        rows += measure_rows(columns, f"Sanity: {known}", _sanity_measures(name))
+    rows += cost_rows(columns)
+    return ResultTable("Results", _names(columns), tuple(rows), _notes(columns, rows))
 
 
-def legacy_table(runs: Sequence[Run]) -> ResultTable | None:
+def legacy_table(columns: Sequence[Column]) -> ResultTable | None:
     """The published code's definitions, None where they were not measured."""
+    runs = runs_of(columns)
     rows: list[Row] = []
     for name in attribution_names(runs):
-        found = measure_rows(runs, attribution_name(name), _legacy_measures(runs, name))
+        found = measure_rows(columns, attribution_name(name), _legacy_measures(runs, name))
         if any(row.key.startswith(("gini_legacy", "ssim_legacy", "ros_quantus")) for row in found):
-            rows += found + ledger_rows(runs, name, LEGACY_DRAWS)
+            rows += found + ledger_rows(columns, name, LEGACY_DRAWS)
     if not rows:
         return None
-    notes = (LEGACY_NOTE, *_notes(runs, rows))
-    return ResultTable("Results, legacy definitions", _names(runs), tuple(rows), notes, legacy=True)
+    notes = (LEGACY_NOTE, *_notes(columns, rows))
+    return ResultTable("Results, legacy definitions", _names(columns), tuple(rows), notes, legacy=True)
 
 
-def trade_off_table(runs: Sequence[Run]) -> ResultTable:
+def trade_off_table(columns: Sequence[Column]) -> ResultTable:
     """The headline numbers and the training time."""
+    runs = runs_of(columns)
     wanted = [(measure, False) for measure in trade_off_measures(runs)]
-    rows = measure_rows(runs, "Accuracy", wanted[:2])
+    rows = measure_rows(columns, "Accuracy", wanted[:2])
     title = "Trade-off"
     for name in attribution_names(runs)[:1]:
-        rows += measure_rows(runs, attribution_name(name), wanted[2:])
+        rows += measure_rows(columns, attribution_name(name), wanted[2:])
         title += f" (maps: {attribution_name(name).lower()})"
-    rows += [row for row in cost_rows(runs) if row.key == "seconds"]
-    return ResultTable(title, _names(runs), tuple(rows), _notes(runs, rows))
+    rows += [row for row in cost_rows(columns) if row.key == "seconds"]
+    return ResultTable(title, _names(columns), tuple(rows), _notes(columns, rows))
 
 
-def trade_off_measures(runs: Sequence[Run]) -> list[Measure]:
+def trade_off_measures(columns: Sequence[Column]) -> list[Measure]:
     """Accuracy, robustness, and for the first attribution sparsity, stability and faithfulness."""
     chosen = [measures.natural_accuracy(), measures.robust_accuracy()]
-    for name in attribution_names(runs)[:1]:
+    for name in attribution_names(runs_of(columns))[:1]:
         chosen += [
             measures.column(name, "gini", "Gini", direction="↑"),
             measures.level(name, "ssim", f"SSIM at σ = {NOISE:g}", NOISE),
@@ -86,14 +101,17 @@ def images_note(runs: Sequence[Run]) -> str:
     groups: dict[str, list[str]] = {}
     for run in runs:
         groups.setdefault(_images(run.measurement["images"]), []).append(run.name)
-    return " ".join(f"{listing(names)}: {text}" if len(groups) > 1 else text for text, names in groups.items())
+    return " ".join(
+        f"{listing(shortened(names))}: {text}" if len(groups) > 1 else text for text, names in groups.items()
+    )
 
 
 def _images(images: Mapping[str, Any]) -> str:
     dropped = "; ".join(f"{number:,} {why}" for why, number in images["dropped"].items() if number)
     compared = [str(name) for name in images.get("compared") or []]
     verb = {1: "classifies", 2: "both classify"}.get(len(compared), "all classify")
-    chosen = f" that {listing(compared)} {verb} correctly" if compared else ""
+    names = listing(compared) if len(compared) <= MANY else f"the {len(compared)} compared models"
+    chosen = f" that {names} {verb} correctly" if compared else ""
     return (
         f"Maps measured on {images['measured']:,} images{chosen} (asked for {images['asked']:,}; "
         f"{images['candidates']:,} candidates; dropped: {dropped or 'none'})."
@@ -106,7 +124,7 @@ def attribution_names(runs: Sequence[Run]) -> list[str]:
     return sorted(names, key=lambda name: name != "gradient")
 
 
-def _clean_measures(runs: Sequence[Run], name: str) -> list[tuple[Measure, bool]]:
+def clean_measures(runs: Sequence[Run], name: str) -> list[tuple[Measure, bool]]:
     """(measure, is it a detail) in the order of the table."""
     column = measures.column
     return [
@@ -182,16 +200,17 @@ def _scale(name: str) -> Measure:
     return measures.column(name, "scale", "Map scale (largest entry)", statistic="median", decimals=None)
 
 
-def _names(runs: Sequence[Run]) -> tuple[str, ...]:
-    return tuple(run.name for run in runs)
+def _names(columns: Sequence[Column]) -> tuple[str, ...]:
+    return tuple(one.name for one in columns)
 
 
-def _notes(runs: Sequence[Run], rows: Sequence[Row]) -> tuple[str, ...]:
+def _notes(columns: Sequence[Column], rows: Sequence[Row]) -> tuple[str, ...]:
     """On which images, why values were dropped, what bold means, and a warning where there are few images."""
     counts = [cell.n for row in rows for cell in row.cells if cell is not None and cell.n is not None]
     few = min(counts, default=30)
     warning = (f"Some intervals rest on as few as {few} images: read them with care.",) if few < 30 else ()
-    return (images_note(runs), *_why_dropped(rows), BEST_NOTE, *warning)
+    note = ARM_NOTE if any(isinstance(one, Arm) for one in columns) else BEST_NOTE
+    return (images_note(runs_of(columns)), *_why_dropped(rows), note, *warning)
 
 
 def _why_dropped(rows: Sequence[Row]) -> tuple[str, ...]:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pellucid.report import measures
+from pellucid.report.arms import Column, runs_of
 from pellucid.report.measures import Measure
 from pellucid.report.runs import Run
-from pellucid.report.words import count, listing
-from pellucid.statistics import Estimate, student
+from pellucid.report.words import count, listing, number
+from pellucid.statistics import Estimate, detectable_difference, equal_within, paired_test, student
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,33 @@ class Difference:
     estimate: Estimate
     images: int
     seeds: int
+    gaps: tuple[float, ...] = ()
+    """The difference of each seed, where there are several."""
 
     @property
     def basis(self) -> str:
         """On what the interval rests."""
         images = count(self.images, "shared image")
         return images if self.seeds == 1 else f"{count(self.seeds, 'seed')}, {images} each"
+
+    def limits(self, decimals: int | None) -> str:
+        """Where the seeds show no difference: how small a one they could have shown, and how equal the two are."""
+        if self.seeds < 2 or self.estimate.excludes(0):
+            return ""
+        smallest = detectable_difference(paired_test(self.gaps).spread, seeds=self.seeds)
+        return f"detectable: {number(smallest, decimals)}; equal within ±{number(equal_within(self.gaps), decimals)}"
+
+
+def between(first: Column, second: Column, measure: Measure) -> Difference | str:
+    """The difference between two columns, paired by seed where one is an arm, or why there is none."""
+    if isinstance(first, Run) and isinstance(second, Run):
+        pairs = [(first, second)]
+    else:
+        ones, twos = ({run.seed: run for run in runs_of([one])} for one in (first, second))
+        pairs = [(ones[seed], twos[seed]) for seed in sorted(ones.keys() & twos.keys())]
+    if not pairs:
+        return f"no {first.name} and {second.name} share a seed"
+    return contrast_pairs(pairs, measure, first.name, second.name)
 
 
 def contrast(runs: Sequence[Run], measure: Measure, first: str, second: str) -> Difference | str:
@@ -39,17 +61,18 @@ def contrast(runs: Sequence[Run], measure: Measure, first: str, second: str) -> 
 
 def contrast_pairs(pairs: Sequence[tuple[Run, Run]], measure: Measure, first: str, second: str) -> Difference | str:
     """The difference over given pairs of runs, one pair a seed, or why there is none."""
-    found = [measures.difference(measure, one, two) for one, two in pairs]
-    known = [estimate for estimate in found if estimate is not None]
+    known = [found for found in (measures.gap(measure, one, two) for one, two in pairs) if found is not None]
     if len(known) < len(pairs):
         both = any(measure.sample(run) is not None for pair in pairs for run in pair)
         return f"{measure.label} was not measured{' for both on the same images' if both else ''}"
-    images = min(estimate.n for estimate in known)
+    images = min(shared for _, shared in known)
     if images < 2:
         return f"{measure.label} is defined for {count(images, 'shared image')} only"
-    shown = [_scaled(estimate, measure.factor) for estimate in known]
-    total = shown[0] if len(shown) == 1 else student([estimate.value for estimate in shown])
-    return Difference(first, second, total, images, len(pairs))
+    over_images = measures.difference(measure, *pairs[0]) if len(pairs) == 1 else None
+    if over_images is not None:
+        return Difference(first, second, _scaled(over_images, measure.factor), images, 1)
+    gaps = tuple(measure.factor * value for value, _ in known)
+    return Difference(first, second, student(gaps), images, len(pairs), gaps)
 
 
 def seed_differences(runs: Sequence[Run], measure: Measure, first: str, second: str) -> list[float] | str:
@@ -57,8 +80,8 @@ def seed_differences(runs: Sequence[Run], measure: Measure, first: str, second: 
     pairs = pair_runs(runs, first, second)
     if isinstance(pairs, str):
         return pairs
-    found = [measures.difference(measure, one, two) for one, two in pairs]
-    known = [measure.factor * estimate.value for estimate in found if estimate is not None]
+    found = [measures.gap(measure, one, two) for one, two in pairs]
+    known = [measure.factor * one[0] for one in found if one is not None]
     return known if len(known) == len(pairs) else f"{measure.label} was not measured"
 
 
@@ -74,7 +97,8 @@ def scalar_contrast(
         return f"{label} was not measured"
     if len(gaps) < 2:
         return f"{label} is one number a run, so its interval needs at least two seeds"
-    return Difference(first, second, student(gaps), min(len(one.accuracy.ids) for one, _ in pairs), len(gaps))
+    images = min(len(one.accuracy.ids) for one, _ in pairs)
+    return Difference(first, second, student(gaps), images, len(gaps), tuple(gaps))
 
 
 def pair_runs(runs: Sequence[Run], first: str, second: str) -> list[tuple[Run, Run]] | str:

@@ -7,12 +7,15 @@ from pathlib import Path
 from markupsafe import Markup
 
 from pellucid.report import figures
+from pellucid.report.arms import Column
 from pellucid.report.facts import config_differences, measurement_facts, provenance_facts
 from pellucid.report.figures.style import embedded
+from pellucid.report.published import published_sheet
 from pellucid.report.relation import Relation
 from pellucid.report.relations import relations, settings
 from pellucid.report.results import ResultTable
 from pellucid.report.runs import Run
+from pellucid.report.sheets import sheet_html
 from pellucid.report.summary import headline, tally, warnings
 from pellucid.report.tables import to_html
 from pellucid.report.templating import render
@@ -31,6 +34,7 @@ class Setting:
     relations: list[tuple[Relation, list[Relation]]]
     tally: str
     caveats: list[str]
+    published: Markup | None
 
 
 def to_page(
@@ -45,7 +49,7 @@ def to_page(
     return render(
         "report.html.jinja",
         runs=runs,
-        settings=[_setting(name, members) for name, members in settings(runs)],
+        settings=[setting_of(name, members, members) for name, members in settings(runs)],
         clean_main=to_html(clean, [row for row in clean.rows if not row.detail]),
         clean_all=to_html(clean),
         clean=clean,
@@ -61,11 +65,22 @@ def to_page(
     )
 
 
-def _setting(name: str, runs: Sequence[Run]) -> Setting:
+def setting_of(name: str, runs: Sequence[Run], columns: Sequence[Column]) -> Setting:
+    """What the runs of one setting say: sentences about the columns, and relations over all runs."""
     found = relations(runs)
     firsts = {relation.key: relation for relation in reversed(found)}
     grouped = [
         (firsts[key], [one for one in found if one.key == key]) for key in dict.fromkeys(one.key for one in found)
     ]
     caveats = list(dict.fromkeys(one.caveat for one in found if one.caveat))
-    return Setting(name, runs[0].setting[0], headline(runs), warnings(runs), grouped, tally(found), caveats)
+    sheet = published_sheet(runs)
+    return Setting(
+        name,
+        runs[0].setting[0],
+        headline(columns),
+        warnings(columns),
+        grouped,
+        tally(found),
+        caveats,
+        None if sheet is None else sheet_html(sheet),
+    )

@@ -9,6 +9,7 @@ import numpy as np
 from pellucid.report.reading import Floats, Ids
 from pellucid.report.runs import Run
 from pellucid.statistics import Estimate, bootstrap, paired_difference, wilson
+from pellucid.statistics.intervals import aggregate
 
 Direction = Literal["↑", "↓", ""]
 Sample = tuple[Ids, Floats]
@@ -67,6 +68,29 @@ def estimate(measure: Measure, run: Run) -> Estimate | None:
 
 def difference(measure: Measure, first: Run, second: Run) -> Estimate | None:
     """aggregate(first) - aggregate(second) on the images that both share; None if they share none."""
+    pair = _shared(measure, first, second)
+    return None if pair is None else paired_difference(*pair, statistic=resampled_statistic(measure))
+
+
+def gap(measure: Measure, first: Run, second: Run) -> tuple[float, int] | None:
+    """The same without an interval: (difference in stored units, number of images)."""
+    pair = _shared(measure, first, second)
+    if pair is None:
+        return None
+    one, two = pair
+    undefined = np.isnan(one) | np.isnan(two)
+    images = int((~undefined).reshape(len(one), -1).any(axis=1).sum())
+    ends = [aggregate(np.where(undefined, np.nan, values), resampled_statistic(measure)) for values in pair]
+    return ends[0] - ends[1], images
+
+
+def resampled_statistic(measure: Measure) -> str:
+    """The statistic as :func:`pellucid.statistics.bootstrap` knows it: a share is a mean of 0 and 1."""
+    return "mean" if measure.statistic == "share" else measure.statistic
+
+
+def _shared(measure: Measure, first: Run, second: Run) -> tuple[Floats, Floats] | None:
+    """The values of two runs on the images that both have."""
     one, two = measure.sample(first), measure.sample(second)
     if one is None or two is None or first.setting[:2] != second.setting[:2]:
         return None
@@ -75,8 +99,7 @@ def difference(measure: Measure, first: Run, second: Run) -> Estimate | None:
     _, left, right = np.intersect1d(one[0], two[0], assume_unique=True, return_indices=True)
     if len(left) == 0:
         return None
-    statistic = "mean" if measure.statistic == "share" else measure.statistic
-    return paired_difference(one[1][left], two[1][right], statistic=statistic)
+    return one[1][left], two[1][right]
 
 
 # --- accuracy ---------------------------------------------------------------------------------------------------------
@@ -177,6 +200,16 @@ def road(run: Run, attribution: str, *, legacy: bool = False) -> Sample | None:
         return None
     kept = measured.values.get("road_legacy" if legacy and "road_legacy" in measured.values else "road")
     return None if kept is None else (measured.ids, kept)
+
+
+def road_level(attribution: str, place: int) -> Measure:
+    """Share of images still classified correctly at one removal level, by its place in :func:`removal_levels`."""
+
+    def sample(run: Run) -> Sample | None:
+        kept = road(run, attribution)
+        return None if kept is None or place >= kept[1].shape[1] else (kept[0], kept[1][:, place])
+
+    return Measure(f"road_{place}", "ROAD", sample, "share", unit="%")
 
 
 def road_random(run: Run, attribution: str) -> Sample | None:

@@ -1,13 +1,15 @@
 """Result tables: rows are metrics, columns are models; each cell knows its interval, n and what was dropped."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pellucid.report import measures
+from pellucid.report.arms import Arm, Column, estimate, values_by_arm
+from pellucid.report.comparisons import compare, not_worse
+from pellucid.report.contrasts import between
 from pellucid.report.measures import Measure
-from pellucid.report.runs import Run
+from pellucid.report.reading import Floats
 from pellucid.statistics import Estimate
 
 
@@ -22,6 +24,11 @@ class Cell:
     dropped: int = 0
     why: str = ""
     best: bool = False
+    tied: bool = False
+    """Not the best, and not shown to be worse than it."""
+    seeds: int = 1
+    undefined: float = 0.0
+    """Share of undefined values, in [0, 1]; for arms among the images that any arm has a value for."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +56,28 @@ class ResultTable:
     notes: tuple[str, ...] = ()
     legacy: bool = False
 
+    @property
+    def over_seeds(self) -> bool:
+        """Whether a column stands for several seeds."""
+        return any(cell.seeds > 1 for row in self.rows for cell in row.cells if cell is not None)
 
-def measure_row(runs: Sequence[Run], measure: Measure, *, group: str, detail: bool = False) -> Row:
-    """One row: every run's estimate, and the best marked where the data tell it from the second."""
-    estimates = [measures.estimate(measure, run) for run in runs]
-    best = _clearly_best(runs, measure, estimates)
+
+def measure_row(columns: Sequence[Column], measure: Measure, *, group: str, detail: bool = False) -> Row:
+    """One row: every column's estimate and what the data say of the best.
+
+    Of runs, the best is marked where the data tell it from the second; of arms always, and the others that are not
+    shown to be worse as tied.
+    """
+    estimates = [estimate(measure, column) for column in columns]
+    order = ranked(measure, [np.nan if found is None else found.value for found in estimates])
+    varied = len({found.value for found in estimates if found is not None}) > 1
+    best, tied = _marked(columns, measure, order) if varied else (None, set())
+    tables = values_by_arm(measure, [one for one in columns if isinstance(one, Arm)])
     cells = tuple(
-        None if found is None else _cell(found, measure, best=index == best) for index, found in enumerate(estimates)
+        None
+        if found is None
+        else replace(_cell(found, measure, tables.get(column.name)), best=column.name == best, tied=column.name in tied)
+        for column, found in zip(columns, estimates, strict=True)
     )
     return Row(
         key=measure.key,
@@ -76,24 +98,36 @@ def ranked(measure: Measure, values: Sequence[float]) -> list[int]:
     return sorted(defined, key=lambda index: values[index], reverse=measure.direction == "↑")
 
 
-def _clearly_best(runs: Sequence[Run], measure: Measure, estimates: Sequence[Estimate | None]) -> int | None:
-    order = ranked(measure, [np.nan if found is None else found.value for found in estimates])
+def _marked(columns: Sequence[Column], measure: Measure, order: Sequence[int]) -> tuple[str | None, set[str]]:
+    """The best column, and those that are tied with it."""
     if not measure.direction or len(order) < 2:
-        return None
-    gap = measures.difference(measure, runs[order[0]], runs[order[1]])
-    if gap is None:
-        return None
+        return None, set()
+    first, second = columns[order[0]], columns[order[1]]
+    arms = [one for one in columns if isinstance(one, Arm)]
+    if arms:
+        return first.name, not_worse(compare(arms, measure), first.name, [columns[place].name for place in order])
+    gap = between(first, second, measure)
+    if isinstance(gap, str):
+        return None, set()
     # The sign matters: on the images both have, the order can be the other way round than on each one's own images.
-    return order[0] if (gap.low > 0 if measure.direction == "↑" else gap.high < 0) else None
+    clear = gap.estimate.low > 0 if measure.direction == "↑" else gap.estimate.high < 0
+    return (first.name if clear else None), set()
 
 
-def _cell(found: Estimate, measure: Measure, *, best: bool) -> Cell:
-    why = measure.undefined if found.dropped else ""
+def _cell(found: Estimate, measure: Measure, values: Floats | None) -> Cell:
+    """The cell of a run, or of an arm with its `values` [seeds, images] or [seeds, images, levels]."""
     value, low, high = (measure.factor * number for number in (found.value, found.low, found.high))
-    return Cell(value, low, high, found.n, found.dropped, why, best)
+    if values is None:
+        n, dropped, seeds = found.n, found.dropped, 1
+        undefined = dropped / max(1, n + dropped)
+    else:
+        known = ~np.isnan(values).all(axis=tuple(range(2, values.ndim)))
+        n, dropped, seeds = int(known.any(axis=0).sum()), int((~known).sum()), found.n
+        undefined = float(np.isnan(values).mean())
+    return Cell(value, low, high, n, dropped, measure.undefined if undefined else "", seeds=seeds, undefined=undefined)
 
 
-def measure_rows(runs: Sequence[Run], group: str, wanted: Sequence[tuple[Measure, bool]]) -> list[Row]:
-    """Rows of the measures that at least one run has."""
-    rows = [measure_row(runs, measure, group=group, detail=detail) for measure, detail in wanted]
+def measure_rows(columns: Sequence[Column], group: str, wanted: Sequence[tuple[Measure, bool]]) -> list[Row]:
+    """Rows of the measures that at least one column has."""
+    rows = [measure_row(columns, measure, group=group, detail=detail) for measure, detail in wanted]
     return [row for row in rows if any(cell is not None for cell in row.cells)]

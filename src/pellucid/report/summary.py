@@ -7,11 +7,12 @@ from itertools import combinations
 import numpy as np
 
 from pellucid.report import measures
+from pellucid.report.arms import Column, estimate, runs_of, table
 from pellucid.report.contents import attribution_names, trade_off_measures
+from pellucid.report.contrasts import between
 from pellucid.report.measures import Measure
 from pellucid.report.relation import Relation
 from pellucid.report.results import ranked
-from pellucid.report.runs import Run
 from pellucid.report.verdicts import Verdict
 from pellucid.report.words import attribution_name, count, interval, listing, number, shortened
 
@@ -20,13 +21,13 @@ DROPPED_WARNING = 0.1
 """Above this share of dropped draws a warning is printed: the survivors may not be like the dropped."""
 
 
-def headline(runs: Sequence[Run]) -> list[str]:
+def headline(columns: Sequence[Column]) -> list[str]:
     """A sentence for each number of the trade-off: who is first, and whether the data tell it from the second."""
-    return [text for measure in trade_off_measures(runs) for text in _sentence(runs, measure)]
+    return [text for measure in trade_off_measures(columns) for text in _sentence(columns, measure)]
 
 
-def _sentence(runs: Sequence[Run], measure: Measure) -> Iterator[str]:
-    estimates = [measures.estimate(measure, run) for run in runs]
+def _sentence(runs: Sequence[Column], measure: Measure) -> Iterator[str]:
+    estimates = [estimate(measure, run) for run in runs]
     values = [np.nan if found is None else measure.factor * found.value for found in estimates]
     order = ranked(measure, values)
     if not order:
@@ -42,16 +43,18 @@ def _sentence(runs: Sequence[Run], measure: Measure) -> Iterator[str]:
     yield f"{measure.label} is {best} for {spelled[0]}; then {others}. {_gap(measure, first, second)}"
 
 
-def _gap(measure: Measure, first: Run, second: Run) -> str:
-    found = measures.difference(measure, first, second)
-    if found is None or np.isnan(found.low):
+def _gap(measure: Measure, first: Column, second: Column) -> str:
+    gap = between(first, second, measure)
+    if isinstance(gap, str) or np.isnan(gap.estimate.low):
         return f"{first.name} and {second.name} share no test images, so the gap is not tested."
-    value, low, high = (measure.factor * one for one in (found.value, found.low, found.high))
+    found = gap.estimate
     unit = " points" if measure.unit == "%" else ""
-    size = f"{number(value, measure.decimals, signed=True)}{unit} {interval(low, high, measure.decimals, signed=True)}"
+    ends = interval(found.low, found.high, measure.decimals, signed=True)
+    size = f"{number(found.value, measure.decimals, signed=True)}{unit} {ends}"
     clear = found.low > 0 if measure.direction == "↑" else found.high < 0
     names = f"{first.name}{NARROW}−{NARROW}{second.name}"
-    return f"{names} = {size}: {'more than' if clear else 'within'} the noise over images."
+    noise = "images" if gap.seeds == 1 else "seeds"
+    return f"{names} = {size}: {'more than' if clear else 'within'} the noise over {noise}."
 
 
 def tally(found: Sequence[Relation]) -> str:
@@ -74,16 +77,16 @@ def _place(key: str) -> tuple[str, int]:
 _TALLY: dict[Verdict, str] = {"holds": "hold", "does not hold": "do not hold", "within noise": "are within noise"}
 
 
-def warnings(runs: Sequence[Run]) -> list[str]:
+def warnings(runs: Sequence[Column]) -> list[str]:
     """What a reader must know before trusting a number: scale confounds, weak controls, many dropped draws."""
     found: list[str] = []
-    for name in attribution_names(runs):
+    for name in attribution_names(runs_of(runs)):
         for check in (_scale_confound, _denominator, _no_better_than_random, _survivors):
             found += check(runs, name)
     return found
 
 
-def _scale_confound(runs: Sequence[Run], name: str) -> Iterator[str]:
+def _scale_confound(runs: Sequence[Column], name: str) -> Iterator[str]:
     """Pairs that the legacy SSIM tells apart although the normalised SSIM does not, or the other way round."""
     clean, legacy = (measures.levels_mean(name, key, "SSIM") for key in ("ssim", "ssim_legacy"))
     pairs = []
@@ -99,21 +102,21 @@ def _scale_confound(runs: Sequence[Run], name: str) -> Iterator[str]:
         )
 
 
-def _sign(measure: Measure, first: Run, second: Run) -> int | None:
-    """Which of two runs is clearly higher: 1, -1, or 0 within noise; None where that cannot be said."""
-    found = measures.difference(measure, first, second)
-    if found is None or np.isnan(found.low):
+def _sign(measure: Measure, first: Column, second: Column) -> int | None:
+    """Which of two is clearly higher: 1, -1, or 0 within noise; None where that cannot be said."""
+    gap = between(first, second, measure)
+    if isinstance(gap, str) or np.isnan(gap.estimate.low):
         return None
-    return int(found.low > 0) - int(found.high < 0)
+    return int(gap.estimate.low > 0) - int(gap.estimate.high < 0)
 
 
-def _scales(runs: Sequence[Run], name: str) -> str:
+def _scales(runs: Sequence[Column], name: str) -> str:
     scale = measures.column(name, "scale", "map scale", statistic="median")
-    found = [(run.name, measures.estimate(scale, run)) for run in runs]
+    found = [(run.name, estimate(scale, run)) for run in runs]
     return listing(shortened([f"{who} {number(one.value, None)}" for who, one in found if one is not None]))
 
 
-def _denominator(runs: Sequence[Run], name: str) -> Iterator[str]:
+def _denominator(runs: Sequence[Column], name: str) -> Iterator[str]:
     """Pairs whose ROS differs although their maps do not change more: the logits change less (definitions §4.3)."""
     ratio = measures.column(name, "ros_norm", "ROS-norm", statistic="median")
     change = measures.column(name, "ros_norm_numerator", "numerator", statistic="log10_median")
@@ -131,9 +134,9 @@ def _denominator(runs: Sequence[Run], name: str) -> Iterator[str]:
         )
 
 
-def _no_better_than_random(runs: Sequence[Run], name: str) -> Iterator[str]:
+def _no_better_than_random(runs: Sequence[Column], name: str) -> Iterator[str]:
     for run in runs:
-        gain = measures.estimate(measures.aopc(name, kind="gain"), run)
+        gain = estimate(measures.aopc(name, kind="gain"), run)
         if gain is not None and gain.low <= 0:
             yield (
                 f"{attribution_name(name)} of {run.name}: ROAD-AOPC is not clearly above that of a random map "
@@ -141,11 +144,10 @@ def _no_better_than_random(runs: Sequence[Run], name: str) -> Iterator[str]:
             )
 
 
-def _survivors(runs: Sequence[Run], name: str) -> Iterator[str]:
+def _survivors(runs: Sequence[Column], name: str) -> Iterator[str]:
     for run in runs:
-        measured = run.attributions.get(name)
-        table = None if measured is None else measured.values.get("ssim")
-        share = 0.0 if table is None else float(np.isnan(table).mean())
+        values = table(measures.column(name, "ssim", "SSIM"), runs_of([run]))
+        share = 0.0 if values is None else float(np.isnan(values).mean())
         if share > DROPPED_WARNING:
             yield (
                 f"{attribution_name(name)} of {run.name}: {number(100 * share, 0)} % of the noisy draws were dropped "

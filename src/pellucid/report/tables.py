@@ -13,7 +13,7 @@ from pellucid.report.results import Cell, ResultTable, Row
 from pellucid.report.templating import render
 
 _CSV = ["group", "metric", "key", "model", "value", "low", "high", "unit", "better", "aggregate", "n"]
-_CSV += ["dropped", "why", "best", "legacy"]
+_CSV += ["dropped", "why", "best", "legacy", "tied", "seeds", "undefined"]
 
 
 def to_csv(table: ResultTable) -> str:
@@ -28,6 +28,7 @@ def to_csv(table: ResultTable) -> str:
             n = "" if found.n is None else found.n
             words = [row.unit, {"↑": "higher", "↓": "lower"}.get(row.direction, ""), row.aggregate]
             rest = [n, found.dropped, found.why, int(found.best), int(table.legacy)]
+            rest += [int(found.tied), found.seeds, repr(found.undefined)]
             writer.writerow([row.group, row.label, row.key, name, *numbers, *words, *rest])
     return out.getvalue()
 
@@ -37,12 +38,12 @@ def to_markdown(table: ResultTable) -> str:
     lines = [f"# {_pipes(table.title)}", ""]
     for group, rows in groupby(table.rows, key=lambda row: row.group):
         head = [group or "Metric", *table.columns, "n", "dropped"]
-        lines += [_line(head), _line(["---", *["---:"] * (len(head) - 1)])]
+        lines += [markdown_line(head), markdown_line(["---", *["---:"] * (len(head) - 1)])]
         for row in rows:
             cells = [
                 f"**{cell_text(row, cell)}**" if cell and cell.best else cell_text(row, cell) for cell in row.cells
             ]
-            lines.append(_line([row_label(row), *cells, counts_text(row), dropped_text(row)]))
+            lines.append(markdown_line([row_label(row), *cells, counts_text(row), dropped_text(row)]))
         lines.append("")
     return "\n".join(lines + [f"{_pipes(note)}\n" for note in table.notes])
 
@@ -52,7 +53,7 @@ def to_latex(table: ResultTable) -> str:
     lines = [f"% {' '.join(note.split())}" for note in table.notes]
     lines += [r"% needs \usepackage{booktabs}; rows of one group stand under its name"]
     lines += [rf"\begin{{tabular}}{{l{'r' * len(table.columns)}r}}", r"\toprule"]
-    lines += [_latex_line(["Metric", *table.columns, "n"]), r"\midrule"]
+    lines += [latex_line(["Metric", *table.columns, "n"]), r"\midrule"]
     for place, (group, rows) in enumerate(groupby(table.rows, key=lambda row: row.group)):
         width = len(table.columns) + 2
         lines += [r"\addlinespace"] * (place > 0) + [rf"\multicolumn{{{width}}}{{l}}{{\emph{{{latex(group)}}}}} \\"]
@@ -69,7 +70,8 @@ def to_html(table: ResultTable, rows: Sequence[Row] | None = None) -> Markup:
     return render("table.html.jinja", table=table, groups=groups)
 
 
-def _line(cells: Sequence[str]) -> str:
+def markdown_line(cells: Sequence[str]) -> str:
+    """A line of a pipe table, every cell escaped."""
     return "| " + " | ".join(_pipes(cell) for cell in cells) + " |"
 
 
@@ -92,6 +94,10 @@ _LATEX = {
     "ε": r"$\varepsilon$",
     "≤": r"$\le$",
     "≥": r"$\ge$",
+    "±": r"$\pm$",
+    "†": r"$^{\dagger}$",
+    "τ": r"$\tau$",
+    "∞": r"$\infty$",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
 }
@@ -107,5 +113,6 @@ def _latex_cell(row: Row, cell: Cell | None) -> str:
     return rf"\textbf{{{text}}}" if cell is not None and cell.best else text
 
 
-def _latex_line(cells: Sequence[str]) -> str:
+def latex_line(cells: Sequence[str]) -> str:
+    """A line of a `tabular`, every cell escaped."""
     return " & ".join(latex(cell) for cell in cells) + r" \\"

@@ -4,10 +4,16 @@ from functools import lru_cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pellucid.report.cells import counts_text, dropped_text, row_label
 from pellucid.report.words import count, interval, number
+
+
+def _entry(entry: Any) -> Markup:
+    """A cell of a plain table: a link where it has an address, else its text."""
+    address = getattr(entry, "address", None)
+    return escape(str(entry)) if address is None else Markup('<a href="{}">{}</a>').format(address, str(entry))
 
 
 @lru_cache(maxsize=1)
@@ -21,7 +27,16 @@ def _environment() -> Environment:
     )
     filters = (number, interval, count, row_label, counts_text, dropped_text)
     environment.filters.update({function.__name__: function for function in filters})
+    environment.filters["entry"] = _entry
+    environment.tests["a_number"] = lambda entry: hasattr(entry, "value")
     return environment
+
+
+def source(template: str) -> str:
+    """A file of `report/templates` as it is."""
+    loader = _environment().loader
+    assert loader is not None
+    return loader.get_source(_environment(), template)[0]
 
 
 def render(template: str, **context: Any) -> Markup:

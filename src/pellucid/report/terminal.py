@@ -8,7 +8,7 @@ from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
-from pellucid.report.cells import NOT_MEASURED
+from pellucid.report.cells import NOT_MEASURED, TIED
 from pellucid.report.results import Cell, ResultTable, Row
 from pellucid.report.words import interval, number
 
@@ -45,12 +45,19 @@ def _head(row: Row) -> Text:
 def _cell(row: Row, cell: Cell | None) -> Text:
     if cell is None:
         return Text(NOT_MEASURED.replace(" ", "\n"), style="dim")
-    value = number(cell.value, row.decimals) + (f" {row.unit}" if row.unit else "")
+    value = number(cell.value, row.decimals) + (f" {row.unit}" if row.unit else "") + TIED * cell.tied
     text = Text(value, style="bold green" if cell.best else "")
-    for line in (_ends(row, cell), "" if cell.n is None else f"n {cell.n:,}"):
+    for line in (_ends(row, cell), _counts(cell)):
         if line:
             text.append(f"\n{line}", style="not bold dim")
     return text
+
+
+def _counts(cell: Cell) -> str:
+    """How many images, and of an arm how many seeds."""
+    if cell.n is None:
+        return ""
+    return f"n {cell.n:,}" if cell.seeds == 1 else f"{cell.n:,}×{cell.seeds}"
 
 
 def _ends(row: Row, cell: Cell) -> str:

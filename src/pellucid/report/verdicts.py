@@ -66,7 +66,8 @@ class Part:
         value = number(estimate.value, self.decimals, signed=True)
         ends = interval(estimate.low, estimate.high, self.decimals, signed=True)
         unit = f" {self.unit}" if self.unit else ""
-        return f"{found.first} − {found.second} = {value} {ends}{unit} ({found.basis})".replace("  ", " ")
+        basis = "; ".join(text for text in (found.basis, found.limits(self.decimals)) if text)
+        return f"{found.first} − {found.second} = {value} {ends}{unit} ({basis})".replace("  ", " ")
 
 
 def part(claim: str, found: Difference | str, rule: Rule, *, decimals: int | None = 3, unit: str = "") -> Part:

@@ -43,6 +43,11 @@ def interval(low: float, high: float, decimals: int | None = 3, *, signed: bool 
     return f"[{number(low, decimals, signed=signed)}, {number(high, decimals, signed=signed)}]"
 
 
+def p_value(p: float) -> str:
+    """`0.023`, `< 0.001`."""
+    return "< 0.001" if p < 0.001 else number(p)
+
+
 def listing(names: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else "none"

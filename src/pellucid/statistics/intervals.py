@@ -17,6 +17,7 @@ from pellucid.errors import BadInput, unknown_name
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Counts: TypeAlias = npt.NDArray[np.uint16]
+Statistic: TypeAlias = Callable[[Floats, Counts], Floats]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
@@ -103,7 +104,7 @@ def bootstrap(
         For an unknown statistic.
     """
     table = np.asarray(values, dtype=np.float64)
-    function = _statistic(statistic)
+    function = statistic_of(statistic)
     return _estimate(
         lambda counts: function(table, counts), known=_known(table), confidence=confidence, draws=(resamples, seed)
     )
@@ -133,7 +134,7 @@ def paired_difference(
         raise BadInput(f"paired values must have one shape; got {one.shape} and {two.shape}")
     undefined = np.isnan(one) | np.isnan(two)
     one, two = np.where(undefined, np.nan, one), np.where(undefined, np.nan, two)
-    function = _statistic(statistic)
+    function = statistic_of(statistic)
     return _estimate(
         lambda counts: function(one, counts) - function(two, counts),
         known=_known(one),
@@ -165,13 +166,13 @@ def _estimate(
     if n == 1 or np.isnan(value):
         return Estimate(value, np.nan, np.nan, n, dropped)
     # Images without a number are resampled too (and then ignored): their share is as random as the numbers are.
-    resampled = compute(_counts(len(known), *draws))
+    resampled = compute(image_counts(len(known), *draws))
     low, high = np.nanquantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Estimate(value, float(low), float(high), n, dropped)
 
 
 @lru_cache(maxsize=4)
-def _counts(n: int, resamples: int, seed: int) -> Counts:
+def image_counts(n: int, resamples: int, seed: int) -> Counts:
     """How often each of n images occurs in each resample: [resamples, n], rows sum to n."""
     generator = np.random.default_rng(seed)
     counts = np.empty((resamples, n), dtype=np.uint16)
@@ -188,6 +189,12 @@ def _known(table: Floats) -> npt.NDArray[np.bool_]:
 
 
 def _mean(values: Floats, counts: Counts) -> Floats:
+    means: Floats = column_means(values.reshape(len(values), -1), counts).mean(axis=1)
+    return means
+
+
+def column_means(values: Floats, counts: Counts) -> Floats:
+    """Mean of each column of values [n, k] over the images of each resample: [resamples, k], NaN without a number."""
     known = ~np.isnan(values)
     filled = np.where(known, values, 0.0)
     present = known.astype(np.float64)
@@ -197,8 +204,7 @@ def _mean(values: Floats, counts: Counts) -> Floats:
         weights = counts[start : start + rows].astype(np.float64)
         with np.errstate(invalid="ignore"):  # a resample may hold no defined image of a level: NaN
             parts.append((weights @ filled) / (weights @ present))
-    means = np.concatenate(parts)
-    return means if means.ndim == 1 else means.mean(axis=1)
+    return np.concatenate(parts)
 
 
 def _median(values: Floats, counts: Counts) -> Floats:
@@ -223,7 +229,7 @@ def _log10(numbers: Floats) -> Floats:
     return np.log10(np.where(numbers > 0, numbers, np.nan))
 
 
-_STATISTICS: dict[str, Callable[[Floats, Counts], Floats]] = {
+_STATISTICS: dict[str, Statistic] = {
     "mean": _mean,
     "median": _median,
     "log10_mean": lambda values, counts: _log10(_mean(values, counts)),
@@ -231,7 +237,13 @@ _STATISTICS: dict[str, Callable[[Floats, Counts], Floats]] = {
 }
 
 
-def _statistic(name: str) -> Callable[[Floats, Counts], Floats]:
+def statistic_of(name: str) -> Statistic:
+    """(values [n] or [n, levels], counts [resamples, n]) -> [resamples]. Raises BadInput for an unknown name."""
     if name not in _STATISTICS:
         raise unknown_name("statistic", name, _STATISTICS)
     return _STATISTICS[name]
+
+
+def aggregate(values: Floats, statistic: str = "mean") -> float:
+    """The statistic of all images [n] (the mean also of [n, levels]), NaN where undefined; errors as above."""
+    return float(statistic_of(statistic)(values, np.ones((1, len(values)), dtype=np.uint16))[0])

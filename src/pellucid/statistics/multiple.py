@@ -27,6 +27,21 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     return adjusted
 
 
+def benjamini_hochberg(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Step-up adjusted p-values (Benjamini and Hochberg 1995): of those below α, at most a share α is false on average.
+
+    For tests that are independent or positively dependent, as those of one set of models mostly are. Arguments and
+    result as in :func:`holm`.
+    """
+    plain = np.asarray(p_values, dtype=np.float64)
+    known = np.flatnonzero(~np.isnan(plain))
+    order = known[np.argsort(-plain[known], kind="stable")]
+    factors = len(order) / np.arange(len(order), 0, -1)
+    adjusted = np.full_like(plain, np.nan)
+    adjusted[order] = np.minimum(np.minimum.accumulate(factors * plain[order]), 1.0)
+    return adjusted
+
+
 def paired_t_p(differences: ArrayLike) -> float:
     """One-sided p-value of the paired t-test that the mean of the differences is greater than 0; NaN below 2 of them.
 

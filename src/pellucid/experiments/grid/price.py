@@ -106,8 +106,11 @@ def _measuring(config_json: str, settings: MeasureSettings) -> float:
     """Seconds for one cell: a network that is hardly trained is measured on a few images."""
     config = check(json.loads(config_json))
     images = min(settings.images, len(load_split(config.data, "test")))
-    attacked = math.ceil(settings.robustness.images * IMAGES / images)
-    few = replace(settings, images=IMAGES, robustness=replace(settings.robustness, images=attacked))
+    attacked, interpreted = (
+        math.ceil(asked * IMAGES / images) for asked in (settings.robustness.images, settings.interpretation_images)
+    )
+    robustness = replace(settings.robustness, images=attacked)
+    few = replace(settings, images=IMAGES, robustness=robustness, interpretation_images=interpreted)
     with tempfile.TemporaryDirectory(prefix="pellucid-") as folder, redirect_stderr(StringIO()):
         run = Path(folder) / "trial"
         train(config, run)

@@ -1,23 +1,28 @@
 """Vector figures of a report. One new figure = one file with a function + one import line here.
 
-Each function takes the runs and returns a :class:`Picture`, or None where the runs hold nothing to draw.
+Each function takes the columns (runs, or arms of several seeds) and returns a :class:`Picture`, or None where they hold
+nothing to draw.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
+from pellucid.report.arms import Column
 from pellucid.report.figures.bars import cost, trade_off
 from pellucid.report.figures.curvature import curvature_against_instability
 from pellucid.report.figures.curves import road_curves, similarity_curves, training_curves
 from pellucid.report.figures.features import feature_maps
+from pellucid.report.figures.pareto import pareto
 from pellucid.report.figures.saliency import saliency_grid
 from pellucid.report.figures.style import Picture
-from pellucid.report.runs import Run
 
 __all__ = [
     "Picture",
     "cost",
     "curvature_against_instability",
     "feature_maps",
+    "pareto",
     "road_curves",
     "saliency_grid",
     "similarity_curves",
@@ -26,7 +31,15 @@ __all__ = [
 ]
 
 
-def draw_all(runs: Sequence[Run]) -> list[Picture]:
-    """Every figure of `__all__` that the runs have something for."""
+def draw_all(columns: Sequence[Column], suffix: str = "") -> list[Picture]:
+    """Every figure of `__all__` that the runs or arms have something for; `suffix` ends the figures' names."""
     functions = [globals()[name] for name in __all__ if name != "Picture"]
-    return [picture for function in functions if (picture := function(runs)) is not None]
+    drawn = [picture for function in functions if (picture := function(columns)) is not None]
+    return [replace(picture, name=f"{picture.name}{suffix}") for picture in drawn]
+
+
+def files(pictures: Sequence[Picture]) -> dict[Path, str | bytes]:
+    """Every picture as `figures/<name>.svg` and `.pdf`."""
+    vectors = [(Path("figures") / f"{one.name}.svg", one.svg) for one in pictures]
+    prints = [(Path("figures") / f"{one.name}.pdf", one.pdf) for one in pictures]
+    return dict(sorted([*vectors, *prints], key=lambda file: str(file[0])))

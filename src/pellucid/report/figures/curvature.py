@@ -9,6 +9,7 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from scipy import stats
 
 from pellucid.report import measures
+from pellucid.report.arms import Column, runs_of
 from pellucid.report.contents import NOISE, attribution_names
 from pellucid.report.figures.style import Picture, legend, look, new_figure, picture, series
 from pellucid.report.reading import Floats
@@ -19,22 +20,24 @@ from pellucid.statistics import Estimate, bootstrap
 COLUMN = "curvature"
 
 
-def curvature_against_instability(runs: Sequence[Run]) -> Picture | None:
+def curvature_against_instability(columns: Sequence[Column]) -> Picture | None:
     """1 - SSIM under noise against curvature: every image on the left, the median of every model on the right."""
+    runs = runs_of(columns)
     names = [name for name in attribution_names(runs) if any(_pairs(run, name) is not None for run in runs)]
     if not names:
         return None
     with look("curvature"):
         figure = new_figure(0.4 + 2.7 * len(names))
         panels = figure.subplots(len(names), 2, squeeze=False)
-        styles, spelled = series(runs), []
+        styles, spelled = series(columns), []
         for (images, models), name in zip(panels, names, strict=True):
-            for run, style in zip(runs, styles, strict=True):
-                pairs = _pairs(run, name)
-                if pairs is not None and pairs.size:
-                    _images(images, pairs, style)
+            for column, style in zip(columns, styles, strict=True):
+                found = [pairs for run in runs_of([column]) if (pairs := _pairs(run, name)) is not None and pairs.size]
+                for pairs in found:
                     _model(models, pairs, style)
-                    spelled.append(f"{run.name}: {_correlation(pairs)}")
+                for pairs in found[:1]:
+                    _images(images, pairs, style)
+                    spelled.append(f"{column.name}: {_correlation(pairs)}")
             for axes, shown in ((images, "images"), (models, "medians of models")):
                 _frame(axes, f"{attribution_name(name)}: {shown}")
         legend(figure, styles)
@@ -43,8 +46,9 @@ def curvature_against_instability(runs: Sequence[Run]) -> Picture | None:
             name="curvature",
             title="Curvature and instability",
             caption=(
-                "Left: one point an image. Across: how fast the direction of the input gradient changes around the "
-                "image, relative to the gradient itself, per unit of L2 distance in pixel values. Up: 1 − SSIM between "
+                "Left: one point an image (of an arm, for its first seed). Across: how fast the direction of the input "
+                "gradient changes around the image, relative to the gradient itself, per unit of L2 distance in pixel "
+                "values. Up: 1 − SSIM between "
                 f"the maps of the image and of the image with noise of σ = {NOISE:g}; images that the noise classifies "
                 "otherwise, or whose gradient is 0, are left out. Spearman's rank correlation over images, with 95 % "
                 f"interval: {'; '.join(spelled)}. Right: medians over the same images, bars: 95 % bootstrap "

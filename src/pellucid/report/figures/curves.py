@@ -8,16 +8,18 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from pellucid.report import measures
+from pellucid.report.arms import Column, estimate, runs_of
 from pellucid.report.contents import attribution_names
 from pellucid.report.figures.style import INK, Picture, legend, look, new_figure, picture, series
+from pellucid.report.measures import Measure
 from pellucid.report.reading import Floats
 from pellucid.report.runs import Run
 from pellucid.report.words import attribution_name
-from pellucid.statistics import Estimate, bootstrap, wilson
 
 
-def similarity_curves(runs: Sequence[Run]) -> Picture | None:
+def similarity_curves(columns: Sequence[Column]) -> Picture | None:
     """SSIM between the maps of clean and noisy images, per noise level; clean above, legacy below."""
+    runs = runs_of(columns)
     kinds = [(key, label) for key, label in (("ssim", "clean"), ("ssim_legacy", "legacy")) if _has(runs, key)]
     names = [name for name in attribution_names(runs) if _has(runs, "ssim", name) or _has(runs, "ssim_legacy", name)]
     if not kinds or not names:
@@ -25,47 +27,47 @@ def similarity_curves(runs: Sequence[Run]) -> Picture | None:
     with look("ssim-against-noise"):
         figure = new_figure(0.5 + 2.1 * len(kinds))
         panels = figure.subplots(len(kinds), len(names), sharex=True, sharey=True, squeeze=False)
-        styles = series(runs)
+        styles = series(columns)
         for line, (key, label) in zip(panels, kinds, strict=True):
             for axes, name in zip(line, names, strict=True):
-                for run, style in zip(runs, styles, strict=True):
-                    values = _values(run, name, key)
-                    if values is not None:
-                        bands = [bootstrap(values[:, place]) for place in range(values.shape[1])]
-                        _band(axes, measures.noise_levels(run), bands, style)
+                for column, style in zip(columns, styles, strict=True):
+                    noise = measures.noise_levels(runs_of([column])[0])
+                    _band(axes, noise, [measures.level(name, key, label, sigma) for sigma in noise], column, style)
                 axes.set_title(f"{attribution_name(name)}, {label}")
             line[0].set_ylabel("SSIM to the map\nof the clean image")
         for axes in panels[-1]:
             axes.set_xlabel("noise σ")
             axes.xaxis.get_major_locator().set_params(nbins=5)
         legend(figure, styles)
+        over = "" if runs == list(columns) else ", and over seeds"
         return picture(
             figure,
             name="ssim-against-noise",
             title="Stability: SSIM against noise",
             caption=(
                 "SSIM between the map of an image and the map of the same image with Gaussian noise, higher = more "
-                "stable; bands: 95 % bootstrap interval over images that keep their prediction. Clean: σ in pixel "
-                "units, each map divided by its own maximum. Legacy, as published: σ in units of the normalised input, "
-                "which is clipped to [0, 1]; raw maps, so a model with smaller gradients scores higher whatever its "
-                "maps look like."
+                f"stable; bands: 95 % bootstrap interval over images that keep their prediction{over}. Clean: σ in "
+                "pixel units, each map divided by its own maximum. Legacy, as published: σ in units of the normalised "
+                "input, which is clipped to [0, 1]; raw maps, so a model with smaller gradients scores higher whatever "
+                "its maps look like."
             ),
-            alt=f"Line chart of SSIM against noise level for {', '.join(run.name for run in runs)}.",
+            alt=f"Line chart of SSIM against noise level for {', '.join(one.name for one in columns)}.",
         )
 
 
-def road_curves(runs: Sequence[Run]) -> Picture | None:
+def road_curves(columns: Sequence[Column]) -> Picture | None:
     """Accuracy while the most relevant pixels are removed, with the random-map control."""
+    runs = runs_of(columns)
     names = [name for name in attribution_names(runs) if _has(runs, "road", name)]
     if not names:
         return None
     with look("road"):
         figure = new_figure(2.9)
         panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
-        styles = series(runs)
+        styles = series(columns)
         for axes, name in zip(panels, names, strict=True):
-            for run, style in zip(runs, styles, strict=True):
-                _road(axes, run, name, style)
+            for column, style in zip(columns, styles, strict=True):
+                _road(axes, column, name, style)
             axes.set(title=attribution_name(name), xlabel="pixels removed, most relevant first (%)", ylim=(-2, 102))
         panels[0].set_ylabel("still classified correctly (%)")
         control = Line2D([], [], color=INK, linestyle=":", linewidth=1, label="random map (control)")
@@ -78,14 +80,15 @@ def road_curves(runs: Sequence[Run]) -> Picture | None:
                 "Share of images still classified correctly after the most relevant pixels were removed and imputed "
                 "(ROAD, noisy linear imputation). The lower the curve, the more faithful the map. Dotted, in the "
                 "model's colour: the same for a random map; only the gap between the two is the map's merit. Bands: "
-                "95 % Wilson intervals."
+                f"{'95 % Wilson intervals' if runs == list(columns) else '95 % intervals over images and seeds'}."
             ),
-            alt=f"Line chart of accuracy against removed pixels for {', '.join(run.name for run in runs)}.",
+            alt=f"Line chart of accuracy against removed pixels for {', '.join(one.name for one in columns)}.",
         )
 
 
-def training_curves(runs: Sequence[Run]) -> Picture | None:
+def training_curves(columns: Sequence[Column]) -> Picture | None:
     """Loss, and clean and robust validation accuracy, by epoch; a ring marks the epoch that was kept."""
+    runs = runs_of(columns)
     wanted = [
         ("loss", "training loss", 1),
         ("clean_accuracy", "validation accuracy (%)", 100),
@@ -97,10 +100,12 @@ def training_curves(runs: Sequence[Run]) -> Picture | None:
     with look("training"):
         figure = new_figure(2.4)
         panels = figure.subplots(1, len(shown), squeeze=False)[0]
-        styles = series(runs)
+        styles = series(columns)
         for axes, (key, label, factor) in zip(panels, shown, strict=True):
-            for run, style in zip(runs, styles, strict=True):
-                _epochs(axes, run, key, factor=factor, style=style)
+            for column, style in zip(columns, styles, strict=True):
+                thin = {} if isinstance(column, Run) else {"linewidth": 0.6, "marker": "", "alpha": 0.8}
+                for run in runs_of([column]):
+                    _epochs(axes, run, key, factor=factor, style=style | thin)
             axes.set(xlabel="epoch", title=label)
             axes.xaxis.get_major_locator().set_params(integer=True)
             if factor == 100:
@@ -115,7 +120,7 @@ def training_curves(runs: Sequence[Run]) -> Picture | None:
                 "images, so losses of different objectives are not comparable. A ring marks the epoch whose weights "
                 "were kept."
             ),
-            alt=f"Line charts of the training of {', '.join(run.name for run in runs)}.",
+            alt=f"Line charts of the training of {', '.join(one.name for one in columns)}.",
         )
 
 
@@ -129,24 +134,25 @@ def _has(runs: Sequence[Run], key: str, name: str | None = None) -> bool:
     return any(_values(run, one, key) is not None for run in runs for one in names)
 
 
-def _band(axes: Axes, x: Sequence[float], estimates: Sequence[Estimate], style: dict[str, Any]) -> None:
-    axes.plot(x, [one.value for one in estimates], **style)
-    ends = [one.low for one in estimates], [one.high for one in estimates]
-    axes.fill_between(x, *ends, color=style["color"], alpha=0.18, linewidth=0)
+def _band(axes: Axes, x: Sequence[float], levels: Sequence[Measure], column: Column, style: dict[str, Any]) -> None:
+    """A column's numbers and intervals in one measure a level; nothing where it has none."""
+    found = [(level.factor, estimate(level, column)) for level in levels]
+    ends = [(factor * one.value, factor * one.low, factor * one.high) for factor, one in found if one is not None]
+    if len(ends) == len(x) > 0:
+        values, lows, highs = zip(*ends, strict=True)
+        axes.plot(x, values, **style)
+        axes.fill_between(x, lows, highs, color=style["color"], alpha=0.18, linewidth=0)
 
 
-def _road(axes: Axes, run: Run, name: str, style: dict[str, Any]) -> None:
-    removed, kept, random = measures.removal_levels(run), _values(run, name, "road"), measures.road_random(run, name)
-    if kept is not None:
-        _band(axes, removed, [_percent(kept[:, place]) for place in range(kept.shape[1])], style | {"markersize": 2.5})
-    if kept is not None and random is not None:
-        axes.plot(removed, 100 * random[1].mean(axis=0), color=style["color"], linestyle=":", linewidth=1)
-
-
-def _percent(flags: Floats) -> Estimate:
-    known = flags[~np.isnan(flags)]
-    share = wilson(int(known.sum()), len(known))
-    return Estimate(100 * share.value, 100 * share.low, 100 * share.high, share.n)
+def _road(axes: Axes, column: Column, name: str, style: dict[str, Any]) -> None:
+    runs = runs_of([column])
+    removed = measures.removal_levels(runs[0])
+    levels = [measures.road_level(name, place) for place in range(len(removed))]
+    _band(axes, removed, levels, column, style | {"markersize": 2.5})
+    random = [found[1] for run in runs if _has([run], "road", name) and (found := measures.road_random(run, name))]
+    if random:
+        means = np.mean([values.mean(axis=0) for values in random], axis=0)
+        axes.plot(removed, 100 * means, color=style["color"], linestyle=":", linewidth=1)
 
 
 def _history(run: Run, key: str) -> tuple[list[float], list[float]]:

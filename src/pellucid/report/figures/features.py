@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 
+from pellucid.report.arms import Column, representatives
 from pellucid.report.figures.style import WIDTH, Picture, blank, look, new_figure, picture
 from pellucid.report.runs import Run
 
@@ -15,8 +16,9 @@ MODELS = 4
 Features: TypeAlias = npt.NDArray[Any]
 
 
-def feature_maps(runs: Sequence[Run]) -> Picture | None:
+def feature_maps(models: Sequence[Column]) -> Picture | None:
     """Two lines per model with a block (before, after), a column a channel, one scale for both maps of a channel."""
+    runs = representatives(models)
     pairs = [(run, *found) for run in runs if (found := _features(run)) is not None][:MODELS]
     if not pairs:
         return None

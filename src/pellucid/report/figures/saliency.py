@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
+from pellucid.report.arms import Column, representatives
 from pellucid.report.contents import attribution_names
 from pellucid.report.figures.style import WIDTH, Picture, blank, look, new_figure, picture
 from pellucid.report.runs import Examples, Run
@@ -28,12 +29,13 @@ class _Column:
     examples: Examples
 
 
-def saliency_grid(runs: Sequence[Run]) -> Picture | None:
-    """Rows: images. Columns: the image, then every model's map for each attribution.
+def saliency_grid(models: Sequence[Column]) -> Picture | None:
+    """Rows: images. Columns: the image, then every model's map for each attribution; of an arm, its first seed's.
 
     Each map is divided by the 99th percentile of its own absolute values and all of one attribution then share one
     colour scale. A scale shared without that division would show nothing of a model whose gradients are small.
     """
+    runs = representatives(models)
     shown = _chosen(runs)
     ids = _shared_ids(shown)
     names = [name for name in attribution_names(runs) if any(_maps(run, name) is not None for run in shown)]

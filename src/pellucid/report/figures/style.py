@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from pellucid.report.runs import Run
+from pellucid.report.arms import Column
 
 WIDTH = 7.1
 """Two journal columns, in inches."""
@@ -32,7 +32,11 @@ COLOURS = {
     "I": "#56b4e9",
     "P": "#000000",
 }
-OTHERS = ["#5b6370", *COLOURS.values()]
+EXTRA = {"x1": "#882255", "x2": "#332288", "x3": "#661100", "x4": "#999933"}
+"""After Tol, for grids of many arms."""
+OTHERS = ["#5b6370", *COLOURS.values(), *EXTRA.values()]
+MARKS = "X<>hd8p"
+"""For roles without a marker of their own."""
 MARKERS = {"N": "o", "A": "s", "G": "^", "M1": "D", "M2": "v", "I": "P", "P": "*"}
 LINES = {"G": (0, (4, 1.6)), "M1": (0, (5, 1, 1, 1)), "M2": (0, (2, 1)), "I": (0, (7, 2))}
 
@@ -116,23 +120,38 @@ def embedded(drawn: Picture) -> str:
     body = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{drawn.name}-", body)
     for colour, variable in _variables().items():
         body = body.replace(colour, f"var(--{variable}, {colour})")
-    return body.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+    # matplotlib leaves out a black fill, since it is the default: it must follow the page like any other colour.
+    black = f'style="fill: var(--{_variables()["#000000"]}, #000000)"'
+    return body.replace("<svg ", f'<svg aria-hidden="true" focusable="false" {black} ', 1)
+
+
+def page_colour(colour: str) -> str:
+    """The colour for use in CSS, following the page's light or dark."""
+    variable = _variables().get(colour)
+    return f"var(--{variable}, {colour})" if variable else colour
 
 
 def _variables() -> dict[str, str]:
     names = {INK: "ink", FAINT: "faint", PAPER: "paper"}
-    return names | {colour: f"series-{role.lower()}" for role, colour in COLOURS.items()} | {OTHERS[0]: "series-other"}
+    series = {colour: f"series-{role.lower()}" for role, colour in (COLOURS | EXTRA).items()}
+    return names | series | {OTHERS[0]: "series-other"}
 
 
-def series(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Colour, marker, line style and label of every run, by role; markers are hollow from a role's second run on."""
+def series(columns: Sequence[Column]) -> list[dict[str, Any]]:
+    """Colour, marker, line style and label of every run or arm, by role; hollow markers from a role's second one on.
+
+    A role without a colour of its own gets one that no other role here has, as long as there are any.
+    """
     kinds: list[dict[str, Any]] = []
     seen: dict[str, int] = {}
-    unknown = list(dict.fromkeys(run.role for run in runs if run.role not in COLOURS))
-    for run in runs:
+    taken = {COLOURS.get(one.role) for one in columns}
+    free = [colour for colour in OTHERS if colour not in taken] or OTHERS
+    unknown = list(dict.fromkeys(one.role for one in columns if one.role not in COLOURS))
+    for run in columns:
         again = seen[run.role] = seen.get(run.role, -1) + 1
-        colour = COLOURS.get(run.role) or OTHERS[unknown.index(run.role) % len(OTHERS)]
-        marker = {"marker": MARKERS.get(run.role, "X"), "fillstyle": "none" if again else "full"}
+        colour = COLOURS.get(run.role) or free[unknown.index(run.role) % len(free)]
+        mark = MARKERS.get(run.role) or MARKS[unknown.index(run.role) % len(MARKS)]
+        marker = {"marker": mark, "fillstyle": "none" if again else "full"}
         kinds.append({"color": colour, "linestyle": LINES.get(run.role, "-"), "label": run.name, **marker})
     return kinds
 
