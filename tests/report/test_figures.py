@@ -3,8 +3,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from constructed import first, run, spread
 
 from pellucid.report import figures, read_runs
+from pellucid.report.figures.bars import trade_off
 from pellucid.report.figures.saliency import _scale
 from pellucid.report.figures.style import embedded
 
@@ -59,3 +61,12 @@ def test_grid_shows_a_small_map_as_bright_as_a_large_one(own_runs):
     arrays = dict(np.load(path))
     np.savez(path, **arrays | {"map:gradient": arrays["map:gradient"] * np.float32(2.0**-20)})
     assert pictures() == before
+
+
+def test_what_was_not_measured_has_no_empty_panel():
+    levels = np.stack([spread(0.5)] * 2, 1)
+    measured = {"gini": spread(0.5), "ssim": levels, "correct": first(9), "robust": first(5)}
+    for keys in (["gini", "correct"], list(measured)):
+        columns = [run(role, **{key: measured[key] for key in keys}) for role in "NA"]
+        drawn = re.findall(r'id="axes_(\d+)"', trade_off(columns).svg)
+        assert len(drawn) == len(keys)

@@ -25,10 +25,10 @@ def trade_off(columns: Sequence[Column]) -> Picture | None:
         across = min(3, len(rows))
         lines = -(-len(rows) // across)
         figure = new_figure(lines * (0.75 + 0.22 * len(columns)))
-        panels = figure.subplots(lines, across, squeeze=False, sharey=True).flat
+        panels = list(figure.subplots(lines, across, squeeze=False, sharey=True).flat)
         for axes, row in zip(panels, rows, strict=False):
             _dots(axes, row, columns, known[row.key])
-        for axes in list(panels)[len(rows) :]:
+        for axes in panels[len(rows) :]:
             axes.set_visible(False)
         return picture(
             figure,
