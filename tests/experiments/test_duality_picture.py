@@ -55,7 +55,7 @@ def colours():
     return torch.rand(4, 2, 6, 6, generator=draws, dtype=torch.float64), torch.tensor([0, 1, 2, 0])
 
 
-@pytest.mark.parametrize("penalty", [*PENALTIES, Quartic()], ids=str)
+@pytest.mark.parametrize("penalty", [*PENALTIES, Quartic()], ids=lambda one: str(one).partition(" object at")[0])
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_the_contributions_add_up_to_the_conjugate(penalty, seed):
