@@ -203,7 +203,7 @@ def test_a_missing_answer_is_told_and_leads_to_its_question(tab):
     enter(tab)
     tab.ready()
     tab.section.get_by_role("button").click()
-    assert "Please answer every question" in tab.section.get_by_role("alert").text_content()
+    playwright.expect(tab.section.get_by_role("alert")).to_contain_text("Please answer every question")
     assert focused(tab) == "INPUT sufficiency"
     tab.check()
 
