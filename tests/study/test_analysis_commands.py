@@ -17,7 +17,7 @@ from pellucid.study.key import key_path
 from pellucid.study.r_script import numbers
 
 RSCRIPT = shutil.which("Rscript")
-PLAN = "exclusions: {median_seconds: null, same_share: null}\nresamples: 100\n"
+PLAN = "exclusions: {same_share: null}\nresamples: 100\n"
 
 
 def run(*words):

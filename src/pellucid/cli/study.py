@@ -215,9 +215,10 @@ def simulate(
         raise BadInput(f"{taken} people took part in {study} already; simulate in a copy that holds no answers")
     people = read_people(study, effect, key, people=participants, seed=seed)
     with _extra():
+        from pellucid.study.simulate import hurried_clock
         from pellucid.study.simulate import simulate as run
         from pellucid.study.web.server import running
-    with running(study, db) as link:
+    with running(study, db, clock=hurried_clock()) as link:
         done = run(link, participants, concurrency=concurrency, seed=seed, ratings=people.answer)
     counted = {name: getattr(done, name) for name in ("joined", "finished", "vanished", "retries")}
     counted |= {"acknowledged": len(done.acknowledged)}

@@ -77,9 +77,15 @@ def serve(site: Site, place: Place) -> None:
 
 
 @contextmanager
-def running(folder: Path, database: str | None = None, *, inactive_after: float = INACTIVE_AFTER) -> Iterator[str]:
+def running(
+    folder: Path,
+    database: str | None = None,
+    *,
+    inactive_after: float = INACTIVE_AFTER,
+    clock: Callable[[], float] = time.time,
+) -> Iterator[str]:
     """A server in this process, for dry runs: yields the open link, with room for a million participants."""
-    site = open_site(folder, database, open_limit=1_000_000, inactive_after=inactive_after)
+    site = open_site(folder, database, open_limit=1_000_000, inactive_after=inactive_after, clock=clock)
     listening = _listen(Place(port=0))
     place = Place(port=listening.getsockname()[1])
     server = _server(site, place)
