@@ -13,40 +13,14 @@ python="${PYTHON:-python3}"
 
 # Everything that the neighbours import beside torch, pinned; --no-deps and the complete list, because Quantus asks for
 # an opencv that needs a display library (the headless build serves) and torchattacks for a requests of 2021 that it never imports.
-packages=(
-    quantus==0.5.3
+mapfile -t packages < "$root/scripts/quantus_packages.txt"
+packages+=(
     captum==0.9.0
     torchattacks==3.5.1
     grad-cam==1.5.7
     kornia==0.9.0
     kornia-rs==0.2.0
     ttach==0.0.3
-    numpy==2.3.5
-    scipy==1.17.1
-    pandas==3.0.6
-    scikit-learn==1.9.1
-    scikit-image==0.26.0
-    opencv-python-headless==4.11.0.86
-    matplotlib==3.11.2
-    cloudpickle==3.1.2
-    contourpy==1.3.3
-    cycler==0.12.1
-    fonttools==4.68.0
-    imageio==2.38.1
-    joblib==1.6.0
-    kiwisolver==1.5.1
-    lazy-loader==0.6
-    narwhals==2.28.0
-    networkx==3.6.1
-    packaging==26.3
-    pillow==13.0.0
-    pyparsing==3.3.3
-    python-dateutil==4.0.0
-    six==1.17.0
-    threadpoolctl==3.8.0
-    tifffile==2026.3.3
-    tqdm==4.70.1
-    tzdata==2026.6
 )
 
 # torch is not installed a second time: with its libraries for GPUs it takes 5 GB, and both sides shall run the same one.

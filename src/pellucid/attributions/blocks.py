@@ -1,7 +1,13 @@
 """Square blocks of pixels as the features of methods that switch parts of an image off."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from pellucid.attributions.captum import captum_attribution
+from pellucid.types import Attribution, Image, Labels
+
+AT_ONCE = 50
+"""Perturbed copies of an image that go through the model together."""
 
 
 def block_numbers(height: int, width: int, block: int) -> Tensor:
@@ -9,3 +15,19 @@ def block_numbers(height: int, width: int, block: int) -> Tensor:
     rows, columns = torch.arange(height) // block, torch.arange(width) // block
     numbers = rows[:, None] * (columns[-1] + 1) + columns
     return numbers[None, None]
+
+
+def regression_on_blocks(
+    model: nn.Module, x: Image, target: Labels, *, method: str, block: int, samples: int, seed: int
+) -> Attribution:
+    """The weights that a regression of Captum (``Lime``, ``KernelShap``) gives to blocks switched off at random."""
+    return captum_attribution(
+        model,
+        x,
+        target,
+        method=method,
+        seed=seed,
+        feature_mask=block_numbers(x.shape[2], x.shape[3], block).to(x.device),
+        n_samples=samples,
+        perturbations_per_eval=AT_ONCE,
+    )

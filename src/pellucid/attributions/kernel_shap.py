@@ -1,11 +1,8 @@
 """KernelSHAP: Shapley values of square blocks of pixels, by a weighted regression over random coalitions."""
 
-from typing import Any
-
 from torch import nn
 
-from pellucid.attributions.blocks import block_numbers
-from pellucid.attributions.captum import captum_attribution
+from pellucid.attributions.blocks import regression_on_blocks
 from pellucid.attributions.reduction import reduces
 from pellucid.naming import Count
 from pellucid.types import Attribution, Image, Labels
@@ -43,6 +40,4 @@ def kernel_shap(
     ----------
     Lundberg and Lee 2017, "A unified approach to interpreting model predictions".
     """
-    blocks = block_numbers(x.shape[2], x.shape[3], block).to(x.device)
-    options: dict[str, Any] = {"feature_mask": blocks, "n_samples": samples, "perturbations_per_eval": 50}
-    return captum_attribution(model, x, target, method="KernelShap", seed=seed, **options)
+    return regression_on_blocks(model, x, target, method="KernelShap", block=block, samples=samples, seed=seed)

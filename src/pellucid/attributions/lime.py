@@ -1,11 +1,8 @@
 """LIME: a sparse linear model of the logit over square blocks of pixels that are switched off at random."""
 
-from typing import Any
-
 from torch import nn
 
-from pellucid.attributions.blocks import block_numbers
-from pellucid.attributions.captum import captum_attribution
+from pellucid.attributions.blocks import regression_on_blocks
 from pellucid.attributions.reduction import reduces
 from pellucid.naming import Count
 from pellucid.types import Attribution, Image, Labels
@@ -43,6 +40,4 @@ def lime(
     ----------
     Ribeiro et al. 2016, "Why should I trust you?": explaining the predictions of any classifier.
     """
-    blocks = block_numbers(x.shape[2], x.shape[3], block).to(x.device)
-    options: dict[str, Any] = {"feature_mask": blocks, "n_samples": samples, "perturbations_per_eval": 50}
-    return captum_attribution(model, x, target, method="Lime", seed=seed, **options)
+    return regression_on_blocks(model, x, target, method="Lime", block=block, samples=samples, seed=seed)

@@ -18,14 +18,9 @@ from pellucid.report.published import published_cells
 from pellucid.report.relation import Relation
 from pellucid.report.relations import relations, settings
 from pellucid.report.runs import Run
+from pellucid.report.verdicts import MARKS
 from pellucid.report.words import DASH, interval, number
 
-MARKS = {
-    "holds": "✓ holds",
-    "does not hold": "✗ does not hold",
-    "within noise": "≈ within noise",
-    "not testable here": "– not testable",
-}
 SHOWN = ("holds", "does not hold", "within noise")
 
 
@@ -82,11 +77,8 @@ def _arm(arm: Arm, measures: Sequence[Measure]) -> dict[str, Any]:
 
 def _relation(one: Relation) -> dict[str, Any]:
     parts = [{"claim": part.claim, "verdict": part.verdict, "numbers": part.numbers} for part in one.parts]
-    told = {"summary": one.summary, "caveat": one.caveat, "reason": one.reason, "parts": parts}
-    return {"key": one.key, "claim": one.claim, "scope": one.scope, "published": one.published} | {
-        "verdict": one.verdict,
-        **told,
-    }
+    told = ("key", "claim", "scope", "published", "verdict", "summary", "caveat", "reason")
+    return {name: getattr(one, name) for name in told} | {"parts": parts}
 
 
 def _facts(runs: Sequence[Run]) -> dict[str, str]:
@@ -111,7 +103,7 @@ def _section(setting: Mapping[str, Any]) -> list[str]:
 
 def _claim(one: Mapping[str, Any]) -> str:
     what = f"**{one['key']}** {one['claim']}" + (f" ({one['scope']})" if one["scope"] else "")
-    return _row(what, one["published"], MARKS[one["verdict"]], one["summary"])
+    return _row(what, one["published"], f"{MARKS[one['verdict']]} {one['verdict']}", one["summary"])
 
 
 def _arm_table(arms: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -19,8 +19,7 @@ from pellucid.report.sheets import sheet_html
 from pellucid.report.summary import headline, tally, warnings
 from pellucid.report.tables import to_html
 from pellucid.report.templating import render
-
-MARKS = {"holds": "✓", "does not hold": "✗", "within noise": "≈", "not testable here": "–"}
+from pellucid.report.verdicts import MARKS
 
 
 @dataclass(frozen=True)

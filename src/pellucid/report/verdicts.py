@@ -11,6 +11,9 @@ from pellucid.statistics import Estimate
 Verdict = Literal["holds", "does not hold", "within noise", "not testable here"]
 Rule = Callable[[Estimate], Verdict]
 
+MARKS: dict[Verdict, str] = {"holds": "✓", "does not hold": "✗", "within noise": "≈", "not testable here": "–"}
+"""One character a verdict, to stand before its word."""
+
 
 def above(margin: float = 0.0) -> Rule:
     """Claim: the difference is greater than `margin`."""

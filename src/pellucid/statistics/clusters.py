@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.statistics.intervals import CONFIDENCE, RESAMPLES, Estimate, Floats, image_counts
+from pellucid.statistics.intervals import CONFIDENCE, RESAMPLES, Estimate, Floats, resample_counts
 
 
 def cluster_bootstrap(
@@ -39,7 +39,7 @@ def cluster_bootstrap(
     value = float(statistic(np.ones((1, clusters)))[0])
     if clusters == 1 or np.isnan(value):
         return Estimate(value, np.nan, np.nan, clusters)
-    drawn = statistic(image_counts(clusters, resamples, seed).astype(np.float64))
+    drawn = statistic(resample_counts(clusters, resamples, seed).astype(np.float64))
     if np.isnan(drawn).all():
         return Estimate(value, np.nan, np.nan, clusters)
     low, high = np.nanquantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])

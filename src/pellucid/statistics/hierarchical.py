@@ -24,7 +24,7 @@ from pellucid.statistics.intervals import (
     Floats,
     aggregate,
     column_means,
-    image_counts,
+    resample_counts,
     statistic_of,
 )
 
@@ -60,7 +60,7 @@ def hierarchical(
     """
     table = _checked(values)
     points = np.array([aggregate(one, statistic) for one in table])
-    counts = image_counts(table.shape[1], resamples, seed)
+    counts = resample_counts(table.shape[1], resamples, seed)
     return _estimate(points, lambda: _resampled(table, statistic, counts), table.shape[1], confidence)
 
 
@@ -88,7 +88,7 @@ def hierarchical_difference(
     undefined = np.isnan(one) | np.isnan(two)
     one, two = np.where(undefined, np.nan, one), np.where(undefined, np.nan, two)
     points = np.array([aggregate(a, statistic) - aggregate(b, statistic) for a, b in zip(one, two, strict=True)])
-    counts = image_counts(one.shape[1], resamples, seed)
+    counts = resample_counts(one.shape[1], resamples, seed)
 
     def resampled() -> Floats:
         return _resampled(one, statistic, counts) - _resampled(two, statistic, counts)

@@ -166,13 +166,13 @@ def _estimate(
     if n == 1 or np.isnan(value):
         return Estimate(value, np.nan, np.nan, n, dropped)
     # Images without a number are resampled too (and then ignored): their share is as random as the numbers are.
-    resampled = compute(image_counts(len(known), *draws))
+    resampled = compute(resample_counts(len(known), *draws))
     low, high = np.nanquantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Estimate(value, float(low), float(high), n, dropped)
 
 
 @lru_cache(maxsize=4)
-def image_counts(n: int, resamples: int, seed: int) -> Counts:
+def resample_counts(n: int, resamples: int, seed: int) -> Counts:
     """How often each of n images occurs in each resample: [resamples, n], rows sum to n."""
     generator = np.random.default_rng(seed)
     counts = np.empty((resamples, n), dtype=np.uint16)

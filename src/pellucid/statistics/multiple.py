@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import ttest_1samp
+from scipy.stats import false_discovery_control, ttest_1samp
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
@@ -34,11 +34,10 @@ def benjamini_hochberg(p_values: ArrayLike) -> NDArray[np.float64]:
     result as in :func:`holm`.
     """
     plain = np.asarray(p_values, dtype=np.float64)
-    known = np.flatnonzero(~np.isnan(plain))
-    order = known[np.argsort(-plain[known], kind="stable")]
-    factors = len(order) / np.arange(len(order), 0, -1)
+    known = ~np.isnan(plain)
     adjusted = np.full_like(plain, np.nan)
-    adjusted[order] = np.minimum(np.minimum.accumulate(factors * plain[order]), 1.0)
+    if known.any():
+        adjusted[known] = false_discovery_control(plain[known], method="bh")
     return adjusted
 
 
