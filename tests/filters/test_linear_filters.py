@@ -199,7 +199,7 @@ def test_identity_returns_its_input():
 
 
 def test_the_folder_says_what_it_offers():
-    assert sorted(filters.__all__) == ["gaussian", "identity", "mean", "median"]
+    assert sorted(filters.__all__) == ["gaussian", "identity", "learned", "mean", "median"]
 
 
 @pytest.mark.parametrize("name", ["gaussian", "mean", "median"])

@@ -24,7 +24,8 @@ def test_has_the_published_number_of_parameters(channels, parameters):
 @pytest.mark.parametrize("name", filters.__all__)
 def test_adds_a_mix_of_the_filtered_channels(name):
     block, x = SmoothBlock(3, name).double(), maps()
-    options = {"sigma": (0.15 * 6 + 0.35, 0.15 * 5 + 0.35)} if name == "gaussian" else {}
+    own = {"gaussian": {"sigma": (0.15 * 6 + 0.35, 0.15 * 5 + 0.35)}, "learned": {"kernel": block.kernel}}
+    options = own.get(name, {})
     filtered = getattr(filters, name)(x, **options)
     mixed = torch.einsum("oc,bchw->bohw", block.mix.weight[:, :, 0, 0], filtered) + block.mix.bias[:, None, None]
     torch.testing.assert_close(block(x), x + mixed, rtol=1e-12, atol=1e-12)
@@ -64,6 +65,14 @@ def test_the_published_block_with_its_swapped_sigma_equals_kornia():
         sigma = (0.3 * ((width - 1) * 0.5 - 1) + 0.8, 0.3 * ((height - 1) * 0.5 - 1) + 0.8)
         theirs = x + functional.conv2d(kornia.gaussian_blur2d(x, (3, 3), sigma), block.mix.weight, block.mix.bias)
         torch.testing.assert_close(block(x), theirs, rtol=0, atol=1e-12)
+
+
+def test_a_learned_kernel_is_trained_with_the_network():
+    block, x = SmoothBlock(3, "learned"), maps().float()
+    assert sum(parameter.numel() for parameter in block.parameters()) == 3**2 + 3 + 9 * 3
+    block(x).square().sum().backward()
+    assert block.kernel.grad.abs().sum() > 0
+    assert SmoothBlock(3).kernel is None
 
 
 @pytest.mark.parametrize("name", filters.__all__)

@@ -2,7 +2,8 @@
 
 from pellucid.filters.gaussian import gaussian
 from pellucid.filters.identity import identity
+from pellucid.filters.learned import learned
 from pellucid.filters.mean import mean
 from pellucid.filters.median import median
 
-__all__ = ["gaussian", "identity", "mean", "median"]
+__all__ = ["gaussian", "identity", "learned", "mean", "median"]

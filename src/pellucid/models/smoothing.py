@@ -4,6 +4,7 @@ import copy
 import inspect
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from pellucid import filters
@@ -28,8 +29,10 @@ class SmoothBlock(nn.Module):
     channels
         C of the maps [B, C, H, W] that enter; the output has the same shape.
     filter
-        A name in ``pellucid.filters`` ("gaussian", "mean", "median", "identity"), or a dotted path to a function of the
-        same form. "identity" is the control that has the block's parameters and smooths nothing.
+        A name in ``pellucid.filters`` ("gaussian", "mean", "median", "identity", "learned"), or a dotted path to a
+        function of the same form. "identity" is the control that has the block's parameters and smooths nothing. A
+        filter with a parameter `kernel` gets one of 3×3 a channel that is trained with the network: 9·C parameters
+        more, zeros at first.
     sigma
         Where the Gaussian's σ comes from; filters without σ ignore it. A size n gives σ = 0.15·n + 0.35 for each axis.
         "feature": n of the map that enters, at run time (the published code; nearly a mean filter). "kernel": n = 3, so
@@ -66,7 +69,9 @@ class SmoothBlock(nn.Module):
         self.swapped_sigma = swapped_sigma
         self.input_size = input_size
         self._function = find(filters, filter, "filter")
-        self._takes_sigma = "sigma" in inspect.signature(self._function).parameters
+        taken = inspect.signature(self._function).parameters
+        self._takes_sigma = "sigma" in taken
+        self.kernel = nn.Parameter(torch.zeros(channels, 3, 3)) if "kernel" in taken else None
         self.mix = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,7 +81,9 @@ class SmoothBlock(nn.Module):
 
     def smooth(self, x: Tensor) -> Tensor:
         """The filter alone, F(x)."""
-        options = {"sigma": self.sigma_at(x.shape[2], x.shape[3])} if self._takes_sigma else {}
+        options: dict[str, Any] = {"sigma": self.sigma_at(x.shape[2], x.shape[3])} if self._takes_sigma else {}
+        if self.kernel is not None:
+            options["kernel"] = self.kernel
         smoothed: Tensor = self._function(x, **options)
         return smoothed
 

@@ -6,6 +6,7 @@ own with :func:`~pellucid.regularisers.composition.regularised`. A new one is on
 
 from pellucid.regularisers.gradient_density import gradient_density, sparse_misalignment
 from pellucid.regularisers.misalignment import misalignment, neighbour_misalignment, relative_misalignment
+from pellucid.regularisers.spectral_norm import spectral_norm
 
 __all__ = [
     "gradient_density",
@@ -13,4 +14,5 @@ __all__ = [
     "neighbour_misalignment",
     "relative_misalignment",
     "sparse_misalignment",
+    "spectral_norm",
 ]

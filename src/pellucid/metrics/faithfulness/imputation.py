@@ -1,7 +1,7 @@
 """Linear imputation of removed pixels: the blurring half of ROAD's noisy linear imputation (definitions §4.4)."""
 
-import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,12 @@ from torch import Tensor
 from pellucid.errors import BadInput
 from pellucid.metrics.faithfulness.conjugate_gradients import Solver
 from pellucid.metrics.faithfulness.stencil import COUPLINGS, degrees
+from pellucid.metrics.faithfulness.threads import on_threads
 from pellucid.types import Image
 
-LEAST_CELLS, MOST_CELLS, LEAST_LANES = 2**18, 2**20, 20
+LEAST_CELLS, MOST_CELLS, LEAST_LANES = 2**18, 2**20, 10
 """Pixels of the masks of a chunk on a CPU: about 18 fields of this size are worked on, and few should leave its caches;
-but below 20 masks the vectors become short, so that large images get larger chunks."""
+but below 10 masks the vectors become short, so that large images get larger chunks."""
 
 CELLS_ON_GPU = 2**24
 
@@ -83,13 +84,9 @@ def impute(images: Image, removed: Tensor, *, tolerance: float = 2e-5) -> Imputa
     out = torch.empty_like(images, memory_format=torch.contiguous_format)
     residual = torch.zeros(len(images), dtype=torch.float64, device=images.device)
     failed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
-    for chosen, solver in _chunks(images, masks, dtype):
-        solver.load(masks.flatten(1).index_select(0, chosen))
-        for source, target in zip(images.flatten(2).unbind(1), out.flatten(2).unbind(1), strict=True):
-            values, worst, solved = solver.solve(source.index_select(0, chosen).to(dtype), tolerance)
-            target.index_copy_(0, chosen, values.to(images.dtype))
-            residual[chosen] = torch.maximum(residual[chosen], worst)
-            failed[chosen] |= ~solved
+    for chosen, imputed, worst, solved in _solved(images, masks, dtype, tolerance):
+        out.flatten(2).index_copy_(0, chosen, imputed.to(images.dtype))
+        residual[chosen], failed[chosen] = worst, ~solved
     for i in failed.nonzero().flatten().tolist():
         out[i], residual[i] = _direct(images[i], masks[i])
     return Imputation(out, residual, failed)
@@ -114,44 +111,65 @@ def _checked(images: Image, removed: Tensor) -> Tensor:
     return masks
 
 
-def _chunks(images: Image, masks: Tensor, dtype: torch.dtype) -> Iterator[tuple[Tensor, Solver]]:
-    """Indices of the images to solve together, and the solver (one, with its buffers made once) for them.
+def _solved(
+    images: Image, masks: Tensor, dtype: torch.dtype, tolerance: float
+) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """For each chunk: indices of the images, the images [n, C, H·W], largest residuals and whether all is solved [n]."""
+    height, width = images.shape[2:]
+    chunks = _chunks(images, masks)
+    lanes = max((len(chosen) for chosen in chunks), default=0)
+
+    def solve(chosen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        given = images.index_select(0, chosen).to(dtype).flatten(2)
+        imputed, worst, solved = torch.empty_like(given), [], []
+        with _borrowed(height, width, lanes, dtype, images.device) as solver:
+            solver.load(masks.flatten(1).index_select(0, chosen))
+            for channel, out in zip(given.unbind(1), imputed.unbind(1), strict=True):
+                values, defect, done = solver.solve(channel, tolerance)
+                out.copy_(values)  # the solver's own buffer, perhaps
+                worst.append(defect)
+                solved.append(done)
+        return chosen, imputed, torch.stack(worst).amax(0), torch.stack(solved).all(0)
+
+    return on_threads(solve, chunks) if images.device.type == "cpu" else [solve(chosen) for chosen in chunks]
+
+
+def _chunks(images: Image, masks: Tensor) -> list[Tensor]:
+    """Indices of the images to solve together.
 
     Masks of similar size go together because they converge together. A chunk is as large as still fits the caches.
     """
     batch, _, height, width = images.shape
     if batch == 0:
-        return
+        return []
     pixels = height * width
     lanes = max(1, LEAST_CELLS // pixels, min(LEAST_LANES, MOST_CELLS // pixels))
     if images.device.type != "cpu":
         lanes = max(1, CELLS_ON_GPU // pixels)
     lanes = -(-batch // -(-batch // lanes))  # chunks of equal size
-    solver = _solver(height, width, lanes, dtype, images.device)
     counts = torch.cat([part.sum(1) for part in masks.flatten(1).split(64)])  # sum converts to int64: keep that small
-    for chosen in counts.argsort(stable=True).split(lanes):
-        yield chosen, solver
+    return list(counts.argsort(stable=True).split(lanes))
 
 
-class _Kept(threading.local):
-    """The solver of the last call in this thread: touching fresh buffers can cost as much as the arithmetic in them."""
-
-    solver: Solver | None = None
-    made_for: tuple[object, ...] = ()
+_kept: dict[tuple[object, ...], list[Solver]] = {}
+"""Solvers of the last size on a CPU, ready to be used again: touching fresh buffers can cost as much as the arithmetic
+in them."""
 
 
-_kept = _Kept()
-
-
-def _solver(height: int, width: int, lanes: int, dtype: torch.dtype, device: torch.device) -> Solver:
-    """A solver of this size, made anew or, on a CPU, kept from the last call (some 120 MB, less for small images)."""
-    made_for = (height, width, lanes, dtype)
-    if device.type != "cpu":
-        return Solver(height, width, lanes, dtype, device)
-    if _kept.solver is None or _kept.made_for != made_for:
-        _kept.solver, _kept.made_for = None, made_for  # frees the old one first
-        _kept.solver = Solver(height, width, lanes, dtype, device)
-    return _kept.solver
+@contextmanager
+def _borrowed(height: int, width: int, lanes: int, dtype: torch.dtype, device: torch.device) -> Iterator[Solver]:
+    """A solver of this size that nobody else uses meanwhile, made anew or, on a CPU, kept from the last call."""
+    made_for = (height, width, lanes, dtype, device.type)
+    if made_for not in _kept:
+        _kept.clear()  # frees the old ones first
+    kept = _kept.setdefault(made_for, [])
+    try:
+        solver = kept.pop()
+    except IndexError:
+        solver = Solver(height, width, lanes, dtype, device)
+    yield solver
+    if device.type == "cpu":
+        kept.append(solver)
 
 
 def _direct(image: Tensor, mask: Tensor) -> tuple[Tensor, float]:
