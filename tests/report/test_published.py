@@ -75,6 +75,19 @@ def test_the_block_after_a_later_stage_is_another_table():
     assert found(early + late)[gini].judgement == "reproduced"
 
 
+def test_blocks_after_every_stage_are_compared_with_natural_training():
+    places = {1: 0.67, 2: 0.674, 3: 0.9}
+    blocks = [run("G", layer=f"block{place}", gini_legacy=spread(value)) for place, value in places.items()]
+    cells = found(on("cifar10", "wide_resnet", [run("N", gini_legacy=spread(0.49)), *blocks]))
+    gini = {role: cell for (what, role), cell in cells.items() if what.endswith("above N") and what.startswith("Gini")}
+    assert {role: cell.published for role, cell in gini.items() if role != "A"} == {
+        "G after stage 1": 0.18, "G after stage 2": 0.18, "G after stage 3": 0.19,
+    }  # fmt: skip
+    assert gini["G after stage 1"].ours.value == pytest.approx(0.18, abs=1e-6)
+    assert [gini[f"G after stage {place}"].judgement for place in places] == ["reproduced", "reproduced", "differs"]
+    assert gini["A"].reason == "no run plays the role A"
+
+
 def test_nothing_was_published_of_other_settings():
     assert published_cells([run("N")]) == []
 
