@@ -56,6 +56,19 @@ def test_completeness(rule, model, x, target):
     assert change.abs().max() > 0.1  # of which the legacy rule misses more than the tolerance
 
 
+@pytest.mark.parametrize(("side", "most"), [(28, 128), (224, 13), (2000, 1)])
+def test_large_images_go_through_in_smaller_passes(side, most):
+    passes = []
+
+    def model(images):
+        passes.append(len(images))
+        return images.mean((2, 3))
+
+    x = torch.rand(1, 3, 1, 1).expand(1, 3, side, side)
+    integrated_gradients(model, x, torch.zeros(1, dtype=torch.int64), steps=130 if side < 100 else 15)
+    assert max(passes) == most
+
+
 @settings(max_examples=25, deadline=None)
 @given(chunk=st.integers(1, 80), steps=st.integers(2, 12), rule=st.sampled_from(sorted(RULES)))
 def test_chunk_bounds_the_passes_and_not_the_result(chunk, steps, rule):

@@ -8,7 +8,7 @@ from torch import Tensor
 from pellucid.attributions.quadrature import quadrature
 from pellucid.attributions.reduction import reduces
 from pellucid.attributions.targets import check_target
-from pellucid.attributions.weighted import CHUNK, weighted_gradient
+from pellucid.attributions.weighted import images_at_once, weighted_gradient
 from pellucid.errors import BadInput
 from pellucid.naming import Count
 from pellucid.types import Attribution, Image, Labels
@@ -23,7 +23,7 @@ def integrated_gradients(
     baseline: float | Tensor = 0.0,
     steps: Count = 50,
     rule: str = "gauss_legendre",
-    chunk: Count = CHUNK,
+    chunk: Count | None = None,
     create_graph: bool = False,
 ) -> Attribution:
     """(x − u) ⊙ ∫₀¹ ∂z_target/∂x (u + α(x − u)) dα, the integral by a quadrature rule.
@@ -42,7 +42,7 @@ def integrated_gradients(
         ``gauss_legendre`` (default), ``midpoint``, ``trapezoid``, or ``trapezoid_legacy``, which with 10 steps is
         what T3S measured: see :mod:`~pellucid.attributions.quadrature`.
     chunk
-        Images per forward pass at most: memory, not the result, depends on it.
+        Images per forward pass at most: memory, not the result, depends on it. None: 128, fewer where they are large.
 
     Returns
     -------
@@ -60,6 +60,7 @@ def integrated_gradients(
     Sundararajan et al. 2017, "Axiomatic attribution for deep networks"; definitions §4.0.
     """
     check_target(x, target)
+    size = images_at_once(x) if chunk is None else chunk
     nodes, weights = quadrature(rule, steps)
     with torch.set_grad_enabled(create_graph):
         start = _broadcast(baseline, x)
@@ -69,7 +70,7 @@ def integrated_gradients(
         def points(images: slice, steps: slice) -> Tensor:
             return torch.addcmul(start[images], alphas[steps], way[images])
 
-        mean = weighted_gradient(model, target, points, weights, chunk=chunk, create_graph=create_graph)
+        mean = weighted_gradient(model, target, points, weights, chunk=size, create_graph=create_graph)
         return way * mean
 
 

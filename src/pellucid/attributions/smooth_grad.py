@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pellucid.attributions.reduction import reduces
 from pellucid.attributions.targets import check_target
-from pellucid.attributions.weighted import CHUNK, weighted_gradient
+from pellucid.attributions.weighted import images_at_once, weighted_gradient
 from pellucid.errors import BadInput
 from pellucid.naming import Count, NonNegative
 from pellucid.types import Attribution, Image, Labels
@@ -21,7 +21,7 @@ def smooth_grad(
     *,
     noise: Tensor,
     sigma: NonNegative,
-    chunk: Count = CHUNK,
+    chunk: Count | None = None,
     create_graph: bool = False,
 ) -> Attribution:
     """(1/S) Σ_s ∂z_target/∂x (x + σ·noise_s).
@@ -36,7 +36,7 @@ def smooth_grad(
     sigma
         Standard deviation in pixel values. The noisy images are not clipped to [0, 1], as in the paper.
     chunk
-        Images per forward pass at most: memory, not the result, depends on it.
+        Images per forward pass at most: memory, not the result, depends on it. None: 128, fewer where they are large.
 
     Returns
     -------
@@ -54,6 +54,7 @@ def smooth_grad(
     Smilkov et al. 2017, "SmoothGrad: removing noise by adding noise".
     """
     check_target(x, target)
+    size = images_at_once(x) if chunk is None else chunk
     draws = noise.shape[1] if noise.ndim == 5 else 0
     if draws == 0 or noise.shape != (x.shape[0], draws, *x.shape[1:]):
         expected = f"[{x.shape[0]}, S, {', '.join(map(str, x.shape[1:]))}]"
@@ -64,4 +65,4 @@ def smooth_grad(
             return x[images] + sigma * noise[images, steps].to(x).transpose(0, 1)
 
         weights = [1 / draws] * draws
-        return weighted_gradient(model, target, points, weights, chunk=chunk, create_graph=create_graph)
+        return weighted_gradient(model, target, points, weights, chunk=size, create_graph=create_graph)

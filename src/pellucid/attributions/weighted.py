@@ -12,6 +12,9 @@ from pellucid.types import Attribution, Image, Labels
 CHUNK = 128
 """Images per forward pass unless asked otherwise: the batch size these models are trained at."""
 
+NUMBERS = 2**21
+"""Pixel values in such a pass at most, but at least one image: 13 of 224×224×3 (a ResNet-18 keeps a gigabyte)."""
+
 Points = Callable[[slice, slice], Tensor]
 """Maps a slice of the batch (b images) and a slice of the steps (k steps) to the points [k, b, C, H, W]."""
 
@@ -22,7 +25,7 @@ def weighted_gradient(
     points: Points,
     weights: Sequence[float],
     *,
-    chunk: int = CHUNK,
+    chunk: int,
     create_graph: bool = False,
 ) -> Attribution:
     """Σ_s weights[s] · ∂z_target/∂x at points[s], for each image.
@@ -51,6 +54,11 @@ def weighted_gradient(
         assert total is not None  # there is at least one step
         sums.append(total)
     return torch.cat(sums)
+
+
+def images_at_once(x: Image) -> int:
+    """How many images of the size of those in `x` go through a model together, unless asked otherwise."""
+    return max(1, min(CHUNK, NUMBERS // max(1, x.shape[1:].numel())))
 
 
 def _slices(length: int, size: int) -> Iterator[slice]:

@@ -41,7 +41,7 @@ class Explainer:
         """The same with at most `chunk` images a pass, where the attribution makes several passes an image."""
         if "chunk" not in signature(self.function).parameters:
             return self
-        return replace(self, options=self.options | {"chunk": min(chunk, self.options.get("chunk", chunk))})
+        return replace(self, options=self.options | {"chunk": min(chunk, self.options.get("chunk") or chunk)})
 
     def attribution(self, model: nn.Module, x: Image, target: Labels, ids: Sequence[int]) -> Tensor:
         """[B, C, H, W], signed; `ids` name the images, for per-image noise."""
