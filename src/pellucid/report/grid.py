@@ -20,6 +20,7 @@ from pellucid.report.grid_sheets import (
     driver_sheet,
     survivor_sheet,
 )
+from pellucid.report.matched import Matched, matched
 from pellucid.report.measures import Measure
 from pellucid.report.methods import methods, reproducibility
 from pellucid.report.published import published_sheet
@@ -94,6 +95,11 @@ class Part:
             return None
         first, second = (self.arms[place] for _, place in sorted(values)[:2])
         return drivers(first, second, measure)
+
+    @cached_property
+    def at_equal_terms(self) -> list[Matched]:
+        """The arms at matched cost and at matched accuracy, where the runs kept snapshots."""
+        return matched(self.arms)
 
     @cached_property
     def sheets(self) -> list[Sheet]:
@@ -181,11 +187,14 @@ def grid_files(parts: Sequence[Part]) -> Files:
 
 def _part_files(part: Part) -> Files:
     folder, files = Path("tables"), {}
-    for name, table in (("arms", part.clean), ("arms-legacy", part.legacy)):
+    tables = {"arms": part.clean, "arms-legacy": part.legacy}
+    tables |= {one.name: one.table for one in part.at_equal_terms}
+    for name, table in tables.items():
         if table is not None:
             for ending, convert in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
                 files[folder / f"{name}{part.suffix}.{ending}"] = convert(table)
-    for sheet in part.sheets:
+    pairs = [comparison_sheet(one.comparisons, f"{one.name}-comparisons") for one in part.at_equal_terms]
+    for sheet in (*part.sheets, *pairs):
         for ending, write in (("csv", sheet_csv), ("md", sheet_markdown), ("tex", sheet_latex)):
             files[folder / f"{sheet.name}{part.suffix}.{ending}"] = write(sheet)
     files[folder / f"comparisons{part.suffix}.csv"] = sheet_csv(comparison_numbers(part.comparisons))

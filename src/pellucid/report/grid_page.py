@@ -16,11 +16,13 @@ from pellucid.report.facts import Fact, config_differences
 from pellucid.report.figures.style import embedded, page_colour, series
 from pellucid.report.grid import Part
 from pellucid.report.grid_sheets import AGREEMENT_NOTE, TESTS_NOTE, UNDEFINED_NOTE, comparison_sheet, drivers_sentence
-from pellucid.report.html import MARKS, Setting, setting_of
+from pellucid.report.html import Setting, setting_of
+from pellucid.report.matched import Matched
 from pellucid.report.methods import methods
 from pellucid.report.sheets import sheet_html
 from pellucid.report.tables import to_html
 from pellucid.report.templating import render, source
+from pellucid.report.verdicts import MARKS
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class Section:
     sheets: dict[str, Markup]
     drivers: list[str]
     methods: list[str]
+    matched: list[tuple[Matched, Markup, Markup]]
+    """Each comparison at equal terms, its table and its tests."""
 
 
 def to_grid_page(parts: Sequence[Part], *, pictures: Sequence[figures.Picture], files: Sequence[Path]) -> str:
@@ -81,7 +85,12 @@ def _section(part: Part) -> Section:
         sheets={sheet.name: sheet_html(replace(sheet, name=f"{sheet.name}{part.suffix}")) for sheet in part.sheets},
         drivers=[drivers_sentence(one) for one in part.drivers],
         methods=methods(part.arms),
+        matched=[(one, to_html(one.table), _tests(one, part.suffix)) for one in part.at_equal_terms],
     )
+
+
+def _tests(one: Matched, suffix: str) -> Markup:
+    return sheet_html(comparison_sheet(one.comparisons, f"{one.name}{suffix}"))
 
 
 def _pair(part: Part, first: Arm, second: Arm) -> Pair:

@@ -52,6 +52,9 @@ _MEASUREMENT = {
 }
 
 
+SNAPSHOTS = "snapshots"
+"""The folder of a run that holds what it was on the way, each a run directory of its own."""
+
 _LISTS = {
     "ssim_noise": ("ssim", "spearman", "cosine", "ssim_legacy"),
     "road_percentages": ("road", "road_random", "road_legacy"),
@@ -110,6 +113,8 @@ class Run:
     examples: Examples | None
     diffroar: Mapping[str, float] = field(default_factory=dict)
     """DiffROAR by attribution, mean over levels and retrainings; empty if it was not measured."""
+    snapshots: tuple["Run", ...] = ()
+    """The measured snapshots that the run kept on the way, in the order of their steps; each is called like the run."""
 
     @property
     def seed(self) -> int:
@@ -145,7 +150,8 @@ def read_runs(directory: Path) -> tuple[Run, ...]:
     """
     if not directory.is_dir():
         raise BadInput(f"there is no folder {directory}: give the folder that holds the run directories")
-    folders = sorted((path.parent for path in directory.rglob("manifest.json")), key=_natural)
+    found = (path.parent for path in directory.rglob("manifest.json"))
+    folders = sorted((folder for folder in found if folder.parent.name != SNAPSHOTS), key=_natural)
     if (directory / "grid.json").is_file():  # cells of an earlier version of the grid lie beside the present ones
         present = {cell["name"] for cell in read_mapping(directory / "grid.json", {"cells": list})["cells"]}
         folders = [folder for folder in folders if folder.parent == directory / "runs" and folder.name in present]
@@ -199,7 +205,15 @@ def read_run(path: Path) -> Run:
         },
         examples=_examples(folder / "examples.npz"),
         diffroar=_diffroar(folder / "diffroar.json"),
+        snapshots=_snapshots(path, role, meaning),
     )
+
+
+def _snapshots(path: Path, role: str, meaning: str) -> tuple[Run, ...]:
+    """Those that have been measured: a run can be reported on without them."""
+    folders = sorted((path / SNAPSHOTS).glob("*/measurements/measurement.json"), key=_natural)
+    found = [read_run(folder.parents[1]) for folder in folders]
+    return tuple(replace(one, name=role, role=role, meaning=meaning) for one in found)
 
 
 def _diffroar(path: Path) -> dict[str, float]:
