@@ -31,7 +31,9 @@ NETWORKS = {
     "vit": partial(vit, **SHAPE, patch=4, width=16, depth=2, heads=2),
 }
 OBJECTIVES = {"input_gradient_penalty": partial(input_gradient_penalty, weight=3.0)} | {
-    name: regularised(natural, {name: (3.0, getattr(regularisers, name))}) for name in regularisers.__all__
+    name: regularised(natural, {name: (3.0, getattr(regularisers, name))})
+    for name in regularisers.__all__
+    if name != "spectral_norm"  # of the weights alone: no input gradient, no double backward
 }
 
 

@@ -16,7 +16,7 @@ ORDER = [
     "cli __main__",
 ]
 LAYERS = " ".join(ORDER).split()
-WITHOUT_TORCH = ("errors", "files", "naming", "statistics", "report", "study")
+WITHOUT_TORCH = ("errors", "files", "naming", "statistics", "report", "gate", "passport", "study")
 
 
 def modules():

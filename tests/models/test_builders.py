@@ -11,6 +11,10 @@ from pellucid.errors import BadInput
 from pellucid.models import lenet, resnet18, small_cnn, vgg16_bn, vit, wide_resnet
 from pellucid.models.wide_resnet import PreActivationBlock
 
+NETWORKS = [
+    name for name in models.__all__ if "architecture" not in inspect.signature(getattr(models, name)).parameters
+]
+"""Pellucid's own; the doors to other libraries have tests of their own."""
 SHAPE = {"channels": 3, "classes": 10, "image_size": 32}
 SMALL = {"wide_resnet": {"depth": 10, "width": 1}}
 SMOOTHED = {  # maps after `smooth_after` at 32×32
@@ -93,12 +97,14 @@ class TestPublishedSizes:
 
 
 @pytest.mark.parametrize("name", models.__all__)
-class TestEveryNetwork:
-    def test_has_the_common_signature(self, name):
-        parameters = inspect.signature(getattr(models, name)).parameters
-        assert list(parameters)[:3] == ["channels", "classes", "image_size"]
-        assert all(p.kind is p.KEYWORD_ONLY for p in parameters.values())
+def test_every_builder_has_the_common_signature(name):
+    parameters = inspect.signature(getattr(models, name)).parameters
+    assert list(parameters)[:3] == ["channels", "classes", "image_size"]
+    assert all(p.kind in {p.KEYWORD_ONLY, p.VAR_KEYWORD} for p in parameters.values())
 
+
+@pytest.mark.parametrize("name", NETWORKS)
+class TestEveryNetwork:
     @pytest.mark.parametrize(("channels", "image_size"), [(1, 32), (3, 37), (4, 32)])
     def test_gives_finite_logits_for_other_images(self, name, channels, image_size):
         network = build(name, channels=channels, image_size=image_size, classes=7).eval()

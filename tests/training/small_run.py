@@ -40,6 +40,12 @@ def run(directory: Path, **changes: object) -> tuple[nn.Module, object]:
     return model, state
 
 
+def run_model(directory: Path, **changes: object) -> tuple[nn.Module, dict[str, torch.Tensor]]:
+    """The trained model, and the weights it started with."""
+    start = {name: tensor.clone() for name, tensor in small_model().state_dict().items()}
+    return run(directory, **changes)[0], start
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     run(Path(sys.argv[1]))

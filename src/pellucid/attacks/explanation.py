@@ -5,7 +5,8 @@ walk inside the ε-ball, look at every iterate whose prediction is that of the c
 differs most from the clean map. The attacks differ in what they ascend; `random` ascends nothing and is their control.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from math import isqrt
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from pellucid.attacks.ball import Linf, sample_per_image
 from pellucid.attacks.explanation_maps import Explained, explained, mass_centre_of, overlap, top_set
-from pellucid.errors import BadInput
+from pellucid.errors import BadInput, unknown_name
 from pellucid.gradients import gradient_of
 from pellucid.models.softplus_twin import softplus_twin
 from pellucid.modes import mode, unwrapped
@@ -84,6 +85,15 @@ class Attacked:
     criterion: Tensor
 
 
+@dataclass(frozen=True)
+class Looked:
+    """Images [B, C, H, W] that an attack looks at, what the model says of them, whether it predicts as before [B]."""
+
+    images: Image
+    seen: Explained
+    same: Tensor
+
+
 Criterion = Callable[[Saliency, Saliency], Tensor]
 """Of the clean maps and the maps of iterates, [B, 1, H, W] each, one number per image [B]: 1 alike, lower less so."""
 
@@ -134,13 +144,7 @@ def top_k(
     BadInput
         If images or labels are not as above, there is not one id for each image, or k exceeds the number of pixels.
     """
-
-    def objective(clean: Saliency) -> Objective:
-        top = top_set(clean, budget.k)
-        return lambda saliency: -(saliency.flatten(1) * top).sum(1)
-
-    starts = [None, *_random_starts(x, ids, budget, seed)][: budget.restarts]
-    return _search(model, x, y, _ascent(x, y, objective, budget, starts), criterion or _left_of_top(budget.k))
+    return _search(model, x, y, _out_of_top_k(x, y, budget, ids, seed), criterion or _left_of_top(budget.k))
 
 
 def mass_centre(
@@ -160,13 +164,7 @@ def mass_centre(
     truncates C₀ to integers (D-X3), which decides by a rounding error in which direction the centre goes; there is no
     legacy version of this attack. Everything else is as in :func:`top_k`.
     """
-
-    def objective(clean: Saliency) -> Objective:
-        before = mass_centre_of(clean)
-        return lambda saliency: (mass_centre_of(saliency) - before).square().sum(1)
-
-    starts = _random_starts(x, ids, budget, seed)
-    return _search(model, x, y, _ascent(x, y, objective, budget, starts), criterion or _left_of_top(budget.k))
+    return _search(model, x, y, _off_centre(x, y, budget, ids, seed), criterion or _left_of_top(budget.k))
 
 
 def target_region(
@@ -189,18 +187,8 @@ def target_region(
     region
         bool [H, W]. None: the square of about k pixels in the top left corner, where objects seldom are.
     """
-    wanted = _corner(x, budget.k) if region is None else region
-    if wanted.dtype != torch.bool or wanted.shape != x.shape[2:]:
-        raise BadInput(
-            f"the region must be bool {list(x.shape[2:])}, as the images are; got {wanted.dtype} {list(wanted.shape)}"
-        )
-    inside = wanted.to(x.device)
-
-    def objective(_: Saliency) -> Objective:
-        return lambda saliency: (saliency * inside).flatten(1).sum(1)
-
-    starts = [None, *_random_starts(x, ids, budget, seed)][: budget.restarts]
-    return _search(model, x, y, _ascent(x, y, objective, budget, starts), criterion or _left_of_top(budget.k))
+    walk = _into_region(x, y, budget, ids, seed, region=region)
+    return _search(model, x, y, walk, criterion or _left_of_top(budget.k))
 
 
 def random(
@@ -217,6 +205,66 @@ def random(
 
     Costs one forward and backward pass of the model per step. Everything else is as in :func:`top_k`.
     """
+    return _search(model, x, y, _at_random(x, y, budget, ids, seed), criterion or _left_of_top(budget.k))
+
+
+def iterates(
+    attack: str, model: nn.Module, x: Image, y: Labels, *, budget: Budget, ids: Sequence[int], seed: int = 0
+) -> Generator[Looked, None, None]:
+    """The clean images, then all that the attack of that name looks at, in its order, whether it keeps it or not.
+
+    For watching an attack: of these the attack returns the one of the least criterion for which `same` holds. The
+    parameters are those of :func:`top_k`; a `target_region` is the corner. Costs what the attack costs, as it goes on.
+
+    Raises
+    ------
+    BadInput
+        If there is no such attack, or as :func:`top_k`.
+    """
+    if attack not in _WALKS:
+        raise unknown_name("attack on the explanation", attack, _WALKS)
+    return _looked_at(model, x, y, _WALKS[attack](x, y, budget, ids, seed))
+
+
+Walk = Callable[[nn.Module, Saliency], Iterates]
+"""The iterates of an attack, from the model in eval mode and the clean maps."""
+
+
+def _out_of_top_k(x: Image, y: Labels, budget: Budget, ids: Sequence[int], seed: int) -> Walk:
+    def objective(clean: Saliency) -> Objective:
+        top = top_set(clean, budget.k)
+        return lambda saliency: -(saliency.flatten(1) * top).sum(1)
+
+    starts = [None, *_random_starts(x, ids, budget, seed)][: budget.restarts]
+    return _ascent(x, y, objective, budget, starts)
+
+
+def _off_centre(x: Image, y: Labels, budget: Budget, ids: Sequence[int], seed: int) -> Walk:
+    def objective(clean: Saliency) -> Objective:
+        before = mass_centre_of(clean)
+        return lambda saliency: (mass_centre_of(saliency) - before).square().sum(1)
+
+    return _ascent(x, y, objective, budget, _random_starts(x, ids, budget, seed))
+
+
+def _into_region(
+    x: Image, y: Labels, budget: Budget, ids: Sequence[int], seed: int, region: Tensor | None = None
+) -> Walk:
+    wanted = _corner(x, budget.k) if region is None else region
+    if wanted.dtype != torch.bool or wanted.shape != x.shape[2:]:
+        raise BadInput(
+            f"the region must be bool {list(x.shape[2:])}, as the images are; got {wanted.dtype} {list(wanted.shape)}"
+        )
+    inside = wanted.to(x.device)
+
+    def objective(_: Saliency) -> Objective:
+        return lambda saliency: (saliency * inside).flatten(1).sum(1)
+
+    starts = [None, *_random_starts(x, ids, budget, seed)][: budget.restarts]
+    return _ascent(x, y, objective, budget, starts)
+
+
+def _at_random(x: Image, _: Labels, budget: Budget, ids: Sequence[int], seed: int) -> Walk:
     _check_ids(x, ids)
 
     def walk(*_: object) -> Iterates:
@@ -228,28 +276,39 @@ def random(
                 current = _step(x.detach(), current, noise, budget)
                 yield current, None
 
-    return _search(model, x, y, walk, criterion or _left_of_top(budget.k))
+    return walk
 
 
-Walk = Callable[[nn.Module, Saliency], Iterates]
-"""The iterates of an attack, from the model in eval mode and the clean maps."""
+_WALKS: Mapping[str, Callable[[Image, Labels, Budget, Sequence[int], int], Walk]] = MappingProxyType(
+    {"mass_centre": _off_centre, "random": _at_random, "target_region": _into_region, "top_k": _out_of_top_k}
+)
 
 
 def _search(model: nn.Module, x: Image, y: Labels, walk: Walk, criterion: Criterion) -> Attacked:
     """The iterate of the least criterion among those that are classified as x is, and x itself with the criterion 1."""
+    with closing(_looked_at(model, x, y, walk)) as looked:
+        clean = next(looked)
+        images = clean.images.clone()
+        least = torch.ones(len(x), dtype=torch.float64, device=x.device)
+        for iterate in looked:
+            value = criterion(clean.seen.saliency, iterate.seen.saliency).to(least)
+            better = iterate.same & (value < least)
+            images = torch.where(better[:, None, None, None], iterate.images, images)
+            least = torch.where(better, value, least)
+    return Attacked(images, least)
+
+
+def _looked_at(model: nn.Module, x: Image, y: Labels, walk: Walk) -> Generator[Looked, None, None]:
+    """The clean images and every iterate, each with what the model itself says of it."""
     check_images(x, y)
     model, x = unwrapped(model), x.detach()
     with mode(model, training=False):
         clean = explained(model, x, y)
         prediction = clean.logits.argmax(1)
-        images, least = x.clone(), torch.ones(len(x), dtype=torch.float64, device=x.device)
+        yield Looked(x, clean, torch.ones_like(prediction, dtype=torch.bool))
         for iterate, known in walk(model, clean.saliency):
             seen = known or explained(model, iterate, y)
-            value = criterion(clean.saliency, seen.saliency).to(least)
-            better = (seen.logits.argmax(1) == prediction) & (value < least)
-            images = torch.where(better[:, None, None, None], iterate, images)
-            least = torch.where(better, value, least)
-    return Attacked(images, least)
+            yield Looked(iterate, seen, seen.logits.argmax(1) == prediction)
 
 
 def _ascent(

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pellucid.cli import study
+from pellucid.cli import doctor, explore, export, gate, log, passport, study
 from pellucid.errors import BadInput, RunFailed, unknown_name
 
 # Click's own class, or that of the click inside newer typers.
@@ -46,17 +46,38 @@ def train(
     config: Annotated[Path, typer.Argument(help="YAML config.", metavar="CONFIG.yaml")],
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value", metavar="key=value…")] = None,
     out: Annotated[Path | None, typer.Option(help="Run directory; resumed if it exists.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="Start from the weights of a file or a run; a run brings model, data and seed where CONFIG is silent.",
+            metavar="RUN_OR_FILE",
+        ),
+    ] = None,
+    max_accuracy_drop: Annotated[
+        float | None,
+        typer.Option(help="Keep the best maps among epochs that lose at most so many points against the start."),
+    ] = None,
     data_root: Annotated[Path | None, typer.Option(help="Where to look for the data set.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print cost and resolved config only.")] = False,
 ) -> None:
-    """Train one classifier, or go on with one that was interrupted."""
+    """Train one classifier, fine-tune one, or go on with one that was interrupted."""
     import yaml
 
     from pellucid.experiments import train as runs
-    from pellucid.experiments.config import plain, read_config
+    from pellucid.experiments.config import check, override_key, plain, read_yaml
+    from pellucid.experiments.start import started_from
 
-    extra = [f"data.root={data_root.absolute()}"] if data_root else []
-    resolved = read_config(config, [*(overrides or []), *extra])
+    raw = read_yaml(config, overrides)
+    raw = raw if start is None else started_from(raw, start)
+    trade_off = ["training.choose=trade_off", f"training.max_accuracy_drop={max_accuracy_drop}"]
+    extra = [
+        *([f"data.root={data_root.absolute()}"] if data_root else []),
+        *(trade_off if max_accuracy_drop is not None else []),
+    ]
+    for override in extra:
+        override_key(raw, override)
+    resolved = check(raw)
     if dry_run:
         typer.echo(f"# expected cost: {runs.dry_run(resolved)}")
         typer.echo(yaml.safe_dump(plain(resolved), sort_keys=False, allow_unicode=True), nl=False)
@@ -333,6 +354,10 @@ def _print_standings(grid: Any, found: Any) -> None:
     from pellucid.experiments.grid.status import as_plain
 
     typer.echo(json.dumps(as_plain(grid, found), ensure_ascii=False))
+
+
+for _command in (doctor.doctor, gate.gate, passport.passport, explore.explore, export.export, log.log):
+    app.command()(_command)
 
 
 @app.command()

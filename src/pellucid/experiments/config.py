@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pellucid import data, filters, models, objectives, regularisers
+from pellucid import data, filters, objectives, regularisers
 from pellucid.errors import BadInput, unknown_name
+from pellucid.experiments.start import normalises_itself, with_architecture
+from pellucid.models.architectures import label, model_options, spelled_out
+from pellucid.models.weights import digest, weights_file
 from pellucid.naming import find, first_problem, options_of
 from pellucid.training import optimizers, schedules
 from pellucid.training.settings import Named, RegulariserSettings, RobustValidation, TrainingSettings
@@ -15,7 +18,6 @@ from pellucid.training.settings import Named, RegulariserSettings, RobustValidat
 ATTACKING = ("adversarial", "fast_adversarial", "trades")
 """Objectives that train against a ball whose eps is meant for evaluation, too."""
 
-SUPPLIED_TO_MODELS = ("channels", "classes", "image_size")
 SUPPLIED_TO_OBJECTIVES = ("generator", "attention")
 
 
@@ -33,13 +35,35 @@ class DataConfig(Named):
 
 
 class ModelConfig(Named):
-    """An architecture by name with its options, and the normalisation that becomes its first layer.
+    """An architecture by name with its options, the weights it starts from, and its first layer, the normalisation.
 
-    `normalise` is "data" (mean and standard deviation of the training images), "none", or numbers per channel.
+    ``timm:resnet18`` is short for ``{name: timm, architecture: resnet18}``; so are ``torchvision:…`` and ``hf:…``.
+    `normalise` is "data" (mean and standard deviation of the training images), "none", numbers per channel, or "model":
+    what the starting weights were trained with. "auto" is "model" where published weights are asked for (`pretrained`),
+    where `weights` are those of a run, or are given to an architecture of timm or torchvision, and for a Hugging Face
+    folder with its preprocessor's config; else it is "data".
+
+    `weights` is a file or a run directory; a run directory says the architecture, too, where `name` does not.
+    `weights_sha256` is their hash, noted when the config is first read.
     """
 
     name: str = "lenet"
-    normalise: Literal["data", "none"] | dict[Literal["mean", "std"], tuple[float, ...]] = "data"
+    normalise: Literal["auto", "data", "none", "model"] | dict[Literal["mean", "std"], tuple[float, ...]] = "auto"
+    weights: Path | None = None
+    weights_sha256: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelled_out(cls, value: Any) -> Any:
+        value = {"name": value} if isinstance(value, str) else value
+        if isinstance(value, dict) and isinstance(value.get("name"), str):
+            return value | spelled_out(value["name"])
+        return value
+
+    @property
+    def label(self) -> str:
+        """The architecture in one word, as in ``timm:resnet18``."""
+        return label(self.name, self.options)
 
 
 class SmoothingConfig(BaseModel):
@@ -103,7 +127,7 @@ def read_yaml(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
 def check(raw: dict[str, Any]) -> RunConfig:
     """Validate a config given as plain values and fill in every default, those of the named functions included."""
     try:
-        config = RunConfig(**raw)
+        config = RunConfig(**with_architecture(raw))
     except ValidationError as error:
         raise _readable(error) from error
     return _resolved(config)
@@ -153,11 +177,33 @@ def _resolved(config: RunConfig) -> RunConfig:
     return config.model_copy(
         update={
             "data": _filled(config.data, data, "data set"),
-            "model": _filled(config.model, models, "model", SUPPLIED_TO_MODELS),
+            "model": _resolved_model(config.model),
             "objective": objective,
             "regularisers": _resolved_regularisers(config.regularisers),
             "training": _resolved_training(config.training, objective),
         }
+    )
+
+
+def _resolved_model(spec: ModelConfig) -> ModelConfig:
+    options, weights = spec.options, spec.weights
+    folder = Path(str(options.get("architecture") or "nowhere"))
+    if spec.name.replace("-", "_") == "hugging_face" and folder.exists():
+        options["architecture"] = str(folder.absolute())
+        if weights is None and "pretrained" not in options and (folder / "model.safetensors").is_file():
+            weights = folder  # what lies beside a config is meant with it
+    options = model_options(spec.name, options)
+    weights = None if weights is None else weights.absolute()  # cells of a grid may run elsewhere
+    known = spec.weights_sha256 if weights is not None else None
+    normalise = spec.normalise
+    if normalise == "auto":
+        normalise = "model" if normalises_itself(spec.name, options, weights) else "data"
+    return ModelConfig(
+        name=spec.name,
+        normalise=normalise,
+        weights=weights,
+        weights_sha256=known if weights is None or known else digest(weights_file(weights)),
+        **{key: _jsonable(value) for key, value in options.items()},
     )
 
 
@@ -171,11 +217,15 @@ def _resolved_regularisers(specs: tuple[RegulariserSettings, ...]) -> tuple[Regu
 
 def _resolved_training(settings: TrainingSettings, objective: Named) -> TrainingSettings:
     options = objective.options
+    if settings.eps_warm_up and "eps" not in options:
+        raise BadInput(f"eps_warm_up lets an objective's eps grow; objective '{objective.name}' has none, leave it out")
     attack, choose = settings.robust_validation, settings.choose
     trained_against = objective.name.replace("-", "_") in ATTACKING
     if attack is None and trained_against:
         attack = RobustValidation(eps=options["eps"], norm=options.get("norm", "linf"))
-    if choose == "auto":
+    if choose == "auto" and settings.max_accuracy_drop is not None:
+        choose = "trade_off"
+    elif choose == "auto":
         choose = "robust" if trained_against else "clean"
     return settings.model_copy(
         update={

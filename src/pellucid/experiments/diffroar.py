@@ -23,7 +23,7 @@ from pellucid.experiments.config import RunConfig, plain
 from pellucid.experiments.manifest import code_hash
 from pellucid.experiments.measure import MEASUREMENTS
 from pellucid.experiments.suite import Explainer, explainer
-from pellucid.experiments.train import load_run, remove_leftovers
+from pellucid.experiments.train import load_run, remove_leftovers, standing_alone
 from pellucid.files import read_json, write_json
 from pellucid.metrics.faithfulness.diffroad import keep_mask
 from pellucid.objectives import natural
@@ -233,7 +233,9 @@ def _train(kept: _Kept, seed: int, directory: Path) -> dict[str, float]:
     study, (train, test) = kept.study, kept.data
     own_seed = seed_from("diffroar", seed)  # not that of the run, whose initial weights need not be met again
     # Normalised as the run is: statistics of masked images would rescale what is left.
-    model = build_model(study.config.model_copy(update={"seed": own_seed}), study.splits.train)
+    # A fine-tuned run began with weights that have seen the whole images; the fresh model may not.
+    alone = standing_alone(study.config, study.directory)
+    model = build_model(alone.model_copy(update={"seed": own_seed}), study.splits.train)
     title = f"{study.title}, {kept.side} important {100 * kept.level:g} %, seed {seed}"
     # The test images are looked at after each epoch but choose nothing.
     state = fit(model, natural, train, test, settings=study.training, seed=own_seed, directory=directory, title=title)

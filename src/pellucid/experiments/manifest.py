@@ -19,11 +19,13 @@ from pellucid.training.estimate import Estimate
 from pellucid.training.fit import WEIGHTS, State, peak_memory
 
 MANIFEST, CONFIG = "manifest.json", "config.yaml"
-PACKAGES = ("torch", "torchvision", "lightning-fabric", "numpy", "scipy", "safetensors")
+PACKAGES = ("torch", "torchvision", "lightning-fabric", "numpy", "scipy", "safetensors", "timm", "transformers")
 
 
-def describe(config: RunConfig, splits: Splits, model: nn.Module, expected: Estimate) -> dict[str, Any]:
-    """The manifest of a run that is about to start."""
+def describe(
+    config: RunConfig, splits: Splits, model: nn.Module, expected: Estimate, origin: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """The manifest of a run that is about to start; `origin` is where its weights come from (None: random)."""
     return {
         "format": 1,
         "status": "running",
@@ -43,9 +45,10 @@ def describe(config: RunConfig, splits: Splits, model: nn.Module, expected: Esti
             "image": list(splits.test.images.shape[1:]),
         },
         "model": {
-            "name": config.model.name,
+            "name": config.model.label,
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
             "smoothing": plain(config)["smoothing"],
+            **({"started_from": origin} if origin else {}),
         },
         "cost": {"passes_per_image": expected.passes_per_image, "expected_seconds": expected.seconds},
     }
@@ -53,7 +56,13 @@ def describe(config: RunConfig, splits: Splits, model: nn.Module, expected: Esti
 
 def finished(manifest: dict[str, Any], config: RunConfig, state: State, images: int, directory: Path) -> dict[str, Any]:
     """The manifest of a run that is done; `images` is the number of training images that were processed."""
-    chosen = {"clean": "clean validation accuracy", "robust": "robust validation accuracy", "last": "the last epoch"}
+    drop = config.training.max_accuracy_drop
+    chosen = {
+        "clean": "clean validation accuracy",
+        "robust": "robust validation accuracy",
+        "last": "the last epoch",
+        "trade_off": f"the best maps at no more than {drop} points below the start's clean validation accuracy",
+    }
     return manifest | {
         "status": "finished",
         "weights": {

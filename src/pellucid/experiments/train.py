@@ -7,15 +7,18 @@ import yaml
 from torch import nn
 
 from pellucid.errors import BadInput
-from pellucid.experiments.build import Splits, build_model, build_objective, load_splits
-from pellucid.experiments.config import RunConfig, check, plain
+from pellucid.experiments.build import Splits, build_model, build_objective, load_splits, start_model
+from pellucid.experiments.config import ModelConfig, RunConfig, check, plain
 from pellucid.experiments.manifest import CONFIG, MANIFEST, describe, file_hash, finished
+from pellucid.experiments.start import ARCHITECTURE, remembered
+from pellucid.experiments.trade_off import map_measure
 from pellucid.files import read_json, write_atomic, write_json
 from pellucid.training.checkpoint import load, load_weights
 from pellucid.training.estimate import Estimate, estimate
-from pellucid.training.fit import fit, is_main_process
+from pellucid.training.fit import CHECKPOINT, fit, is_main_process
 from pellucid.training.progress import Reporter
 from pellucid.training.step import Batches
+from pellucid.training.validate import Validation
 
 
 def train(config: RunConfig, directory: Path, *, title: str | None = None) -> dict[str, Any]:
@@ -40,22 +43,27 @@ def train(config: RunConfig, directory: Path, *, title: str | None = None) -> di
         say(f"{title}: already trained ({directory})")
         return dict(manifest)
     splits = load_splits(config)
-    model, objective = build_model(config, splits.train), build_objective(config)
+    begun = (directory / CHECKPOINT).exists()  # it holds all weights: what the run started from may be gone
+    model, origin = start_model(standing_alone(config, directory) if begun else config, splits.train)
+    objective = build_objective(config)
     if manifest is None:
+        _check_start(config, origin)
+        say(f"{title}: {_described(origin)}") if origin else None
         expected = _estimate(config, splits, model)
         say(f"{title}: {expected}")
-        manifest = describe(config, splits, model, expected)
+        manifest = describe(config, splits, model, expected, origin)
         if is_main_process():
             text = yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True)
             write_atomic(directory / CONFIG, text)
             write_json(directory / MANIFEST, manifest)
+            _note_architecture(config, model, directory)
     if is_main_process():
         remove_leftovers(directory)
     state = fit(
         model,
         objective,
         splits.train,
-        splits.validation,
+        Validation(splits.validation, map_measure(config.seed)),
         settings=config.training,
         seed=config.seed,
         directory=directory,
@@ -70,7 +78,9 @@ def train(config: RunConfig, directory: Path, *, title: str | None = None) -> di
 def dry_run(config: RunConfig) -> Estimate:
     """What the run would cost, from a few measured steps; writes nothing."""
     splits = load_splits(config)
-    return _estimate(config, splits, build_model(config, splits.train))
+    model, origin = start_model(config, splits.train)
+    _check_start(config, origin)
+    return _estimate(config, splits, model)
 
 
 def load_run(directory: Path) -> tuple[RunConfig, dict[str, Any], nn.Module, Splits]:
@@ -91,7 +101,7 @@ def load_run(directory: Path) -> tuple[RunConfig, dict[str, Any], nn.Module, Spl
     splits = load_splits(config)
     if splits.test.digest() != manifest["data"]["test_sha256"]:
         raise BadInput(f"the test images found for {directory} are not those it was trained with (SHA-256 differs)")
-    model = build_model(config, splits.train)
+    model = build_model(standing_alone(config, directory), splits.train)
     load_weights(model, tensors, path)
     return config, manifest, model.eval(), splits
 
@@ -118,9 +128,17 @@ def check_folder(config: RunConfig, directory: Path) -> None:
         return
     before, after = plain(read_run(directory)[0]), plain(config)
     before["data"]["root"] = after["data"]["root"]  # data may move; their hashes are compared when they are used
+    if before["model"]["weights"] and after["model"]["weights"]:  # so may weights, whose hash is in the config
+        before["model"]["weights"] = after["model"]["weights"]
     differing = differences(before, after)
     if differing:
         raise BadInput(f"{directory} holds a run of another config ({', '.join(differing)}); choose another --out")
+
+
+def standing_alone(config: RunConfig, directory: Path) -> RunConfig:
+    """The config of a run whose model needs nothing but the run directory, whose weights replace all it starts with."""
+    model = ModelConfig(**remembered(plain(config)["model"], directory))
+    return config.model_copy(update={"model": model})
 
 
 def remove_leftovers(directory: Path) -> None:
@@ -135,6 +153,29 @@ def differences(before: Any, after: Any, place: str = "") -> list[str]:
         keys = [*before, *(key for key in after if key not in before)]
         return [d for key in keys for d in differences(before.get(key), after.get(key), f"{place}.{key}".strip("."))]
     return [] if before == after else [f"{place}: {before} there, {after} here"]
+
+
+def _check_start(config: RunConfig, origin: dict[str, Any] | None) -> None:
+    if config.training.choose == "trade_off" and (origin is None or origin["head"] == "new"):
+        what = "this run starts at random" if origin is None else "the starting model knows other classes"
+        raise BadInput(
+            f"choose 'trade_off' bounds the loss of accuracy against a starting model, but {what}; train with choose: "
+            "clean first and start from that run (--from RUN)"
+        )
+
+
+def _described(origin: dict[str, Any]) -> str:
+    head = "its last layer kept" if origin["head"] == "kept" else "with a new last layer for these classes"
+    first = ", its first layer summed over the colours" if origin.get("first_layer") == "summed" else ""
+    return f"starts from {origin['path']}, {head}{first}"
+
+
+def _note_architecture(config: RunConfig, model: nn.Module, directory: Path) -> None:
+    """Keep the config of a Hugging Face network beside the weights: the hub or folder it came from may be gone."""
+    if config.model.name.replace("-", "_") == "hugging_face":
+        network: Any = model.get_submodule("network")
+        keys = network.config.to_dict()
+        write_json(directory / ARCHITECTURE, {key: keys[key] for key in keys if key != "_name_or_path"})
 
 
 def _estimate(config: RunConfig, splits: Splits, model: nn.Module) -> Estimate:

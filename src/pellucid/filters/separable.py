@@ -31,7 +31,7 @@ def separable(x: Tensor, taps_y: Sequence[float], taps_x: Sequence[float]) -> Te
     """
     if len(taps_y) == 1 or x.shape[2] == x.shape[3] == 1:
         return x
-    if len(taps_y) == 2:
+    if len(taps_y) == 2 and not torch.compiler.is_exporting():  # ONNX has no strided views
         filtered: Tensor = _Blend.apply(x, 2 * taps_y[1], 2 * taps_x[1], False)
         return filtered
     with torch.autocast(x.device.type, enabled=False):  # bfloat16 taps would no longer sum to 1

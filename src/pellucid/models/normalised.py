@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from pellucid.errors import BadInput
 from pellucid.types import Image
 
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation, one number per channel each, in pixel units."""
+
 
 class Normalise(nn.Module):
     """(x - mean) / std per channel, with `mean` and `std` kept as buffers [1, C, 1, 1]."""
@@ -35,6 +38,48 @@ class Normalise(nn.Module):
     def extra_repr(self) -> str:
         """The numbers, in the printed model."""
         return f"mean={self.mean.flatten().tolist()}, std={self.std.flatten().tolist()}"
+
+
+def own_normalisation(network: nn.Module) -> Statistics:
+    """Mean and standard deviation per channel that the network's published weights were trained with.
+
+    An adapter leaves them in the attribute ``own_normalisation``, or there the reason why they cannot be used.
+
+    Raises
+    ------
+    BadInput
+        If the network says nothing, or what it says is no normalisation of pixels in [0, 1].
+    """
+    own = getattr(network, "own_normalisation", None)
+    if own is None:
+        raise BadInput(
+            "the model says nothing of a normalisation of its own; write normalise: data, none, or mean and std"
+        )
+    if isinstance(own, str):
+        raise BadInput(own)
+    mean, std = own
+    return tuple(mean), tuple(std)
+
+
+def fitted(statistics: tuple[Sequence[float], Sequence[float]], channels: int) -> Statistics:
+    """The normalisation for images of `channels` channels: for grey ones the mean over the colours, and back.
+
+    Raises
+    ------
+    BadInput
+        If neither it nor the images are grey.
+    """
+    mean, std = (tuple(float(number) for number in numbers) for numbers in statistics)
+    if len(mean) == channels:
+        return mean, std
+    if channels == 1:
+        return (sum(mean) / len(mean),), (sum(std) / len(std),)
+    if len(mean) == 1:
+        return mean * channels, std * channels
+    raise BadInput(
+        f"the model's normalisation has {len(mean)} channels, the images have {channels}; write normalise: data, or "
+        "mean and std per channel"
+    )
 
 
 def normalised(network: nn.Module, mean: Sequence[float], std: Sequence[float]) -> nn.Sequential:

@@ -114,6 +114,11 @@ class Smoothed(nn.Module):
         smoothed: Tensor = self.block(self.module(*args, **kwargs))
         return smoothed
 
+    @property
+    def weight(self) -> Tensor:
+        """The module's: some networks look at the type of a layer's weights before they call it."""
+        return self.module.weight  # type: ignore[return-value]
+
 
 def insert_smoothing(
     model: nn.Module,

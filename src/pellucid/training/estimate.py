@@ -11,6 +11,7 @@ from torch import nn
 
 from pellucid.data.dataset import Dataset
 from pellucid.training.fit import make_optimizer, peak_memory
+from pellucid.training.freezing import freeze
 from pellucid.training.progress import duration
 from pellucid.training.settings import TrainingSettings
 from pellucid.training.step import Batches, Objective, optimise, takes_attention
@@ -49,6 +50,7 @@ def estimate(
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()
     fabric = Fabric(accelerator="cuda" if on_gpu else "cpu", devices=1, precision=settings.precision)
     trial = copy.deepcopy(model)
+    freeze(trial, settings.freeze)
     optimizer = make_optimizer(trial, settings.optimizer)
     wrapped, _ = fabric.setup(trial, optimizer)
     batches = Batches(train, settings, seed, attention=takes_attention(objective, train))

@@ -5,7 +5,7 @@ import resource
 import signal
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,14 +25,19 @@ from pellucid.modes import unwrapped
 from pellucid.naming import find, options_of
 from pellucid.objectives.fast_adversarial import overfitting_alarm
 from pellucid.training import optimizers, schedules
+from pellucid.training.average import Average
 from pellucid.training.checkpoint import flatten_optimizer, load, load_weights, restore_optimizer, save
+from pellucid.training.freezing import freeze
 from pellucid.training.progress import Reporter
 from pellucid.training.regularisation import Regularised
 from pellucid.training.settings import Named, TrainingSettings
 from pellucid.training.step import Batches, Objective, optimise, takes_attention
-from pellucid.training.validate import clean_accuracy, robust_accuracy
+from pellucid.training.validate import MAP_SCORE, Validation, score, validated
+from pellucid.training.warm_up import eps_at
 
 CHECKPOINT, WEIGHTS, HISTORY = "checkpoint.safetensors", "weights.safetensors", "history.jsonl"
+AVERAGE = "average."
+"""Before the names of the moving average's weights in a checkpoint."""
 
 
 @dataclass
@@ -51,6 +56,13 @@ class State:
     weights: dict[str, float] = field(default_factory=dict)
     """Weights of regularisers that the closed loop has changed."""
 
+    def note(self, loss: float, parts: Mapping[str, float], seconds: float) -> None:
+        """Count one step with its loss and its parts."""
+        self.step, self.seconds, self.loss_sum = self.step + 1, self.seconds + seconds, self.loss_sum + loss
+        for name, part in parts.items():
+            self.part_sums[name] = self.part_sums.get(name, 0.0) + part
+            self.part_counts[name] = self.part_counts.get(name, 0) + 1
+
 
 class Stopped(RunFailed):
     """The user (SIGINT) or the machine (SIGTERM) asked to stop; the checkpoint is complete."""
@@ -60,7 +72,7 @@ def fit(
     model: nn.Module,
     objective: Objective,
     train: Dataset,
-    validation: Dataset,
+    validation: Dataset | Validation,
     *,
     settings: TrainingSettings,
     seed: int,
@@ -75,7 +87,8 @@ def fit(
         ``objective(model, x, y, generator=…) -> Loss``; or that with regularisers
         (:class:`pellucid.training.regularisation.Regularised`), whose weights follow the progress of the run.
     train, validation
-        Training images, and the held-out ones that choose the kept weights.
+        Training images, and the held-out ones that choose the kept weights; with a measure of the maps where the choice
+        is "trade_off" (:class:`pellucid.training.validate.Validation`).
     directory
         Gets ``weights.safetensors`` (chosen epoch), ``checkpoint.safetensors`` (last step), ``history.jsonl``.
 
@@ -88,41 +101,42 @@ def fit(
     RunFailed
         If the loss is no longer finite, the disk is full, or the run is asked to stop.
     """
+    held_out = Validation.of(validation)
     fabric = launch(settings)
     batches = Batches(train, settings, seed, attention=takes_attention(objective, train))
     if batches.size % fabric.world_size:
         raise BadInput(f"batch_size {batches.size} cannot be shared over {fabric.world_size} processes evenly")
+    freeze(model, settings.freeze)
     optimizer = make_optimizer(model, settings.optimizer)
+    average = None if settings.ema is None else Average(model, settings.ema)
     base = [group["lr"] for group in optimizer.param_groups]  # a resumed optimiser holds the scheduled rates instead
     wrapped, _ = fabric.setup(model, optimizer)
-    state = resume(directory / CHECKPOINT, model, optimizer)
+    state = resume(directory / CHECKPOINT, model, optimizer, average)
     reporter = Reporter(title, batches.steps, quiet=not fabric.is_global_zero)
     regularised = objective if isinstance(objective, Regularised) else Regularised(objective)
-    run = _Run(fabric, model, optimizer, settings, seed, directory, state, batches.per_epoch)
+    run = _Run(fabric, model, optimizer, settings, seed, directory, state, batches.per_epoch, average)
     factor = make_schedule(settings.schedule)
+    eps_at(regularised, settings.eps_warm_up, 0.0)  # an objective without eps is refused before anything is computed
     with reporter, stop_signals() as stop:
+        run.begin(held_out, reporter)
         clock = saved = time.monotonic()
         while state.step < batches.steps:
             for group, lr in zip(optimizer.param_groups, base, strict=True):
                 group["lr"] = lr * factor(state.step / batches.steps)
             batch = batches(state.step, fabric.global_rank, fabric.world_size)
-            current = regularised.at(state.step, batches.steps, state.weights)
+            warmed = eps_at(regularised, settings.eps_warm_up, state.step / batches.steps)
+            current = warmed.at(state.step, batches.steps, state.weights)
             loss, parts = optimise(fabric, wrapped, optimizer, current, batch, seed=seed, step=state.step)
             now = time.monotonic()
-            state.step, state.seconds, clock = state.step + 1, state.seconds + now - clock, now
-            state.loss_sum += loss
-            for name, part in parts.items():
-                state.part_sums[name] = state.part_sums.get(name, 0.0) + part
-                state.part_counts[name] = state.part_counts.get(name, 0) + 1
+            state.note(loss, parts, now - clock)
+            clock = now
+            run.follow()
             if regularised.is_steered_at(state.step):
-                state.weights = regularised.steered(model, validation, state.weights, step=state.step, seed=seed)
+                state.weights = regularised.steered(model, held_out.images, state.weights, step=state.step, seed=seed)
             speed = state.step * batches.size / state.seconds
             reporter.advance(state.step, f"{speed:6.0f} img/s  loss {loss:.3f}")
             if state.step % batches.per_epoch == 0 or state.step == batches.steps:
-                row = run.end_epoch(validation, batches.steps, speed)
-                reporter.epoch(row, settings.epochs)
-                if alarm := overfitting_alarm(state.history):
-                    reporter.say(alarm)
+                run.end_epoch(held_out, batches.steps, speed, reporter)
                 saved = clock = time.monotonic()
             elif stop.asked or now - saved > settings.checkpoint_seconds:
                 run.save()
@@ -144,13 +158,34 @@ class _Run:
     directory: Path
     state: State
     per_epoch: int
+    average: Average | None = None
 
-    def end_epoch(self, validation: Dataset, steps: int, speed: float) -> dict[str, Any]:
-        """Validate, note the epoch in the history, keep the weights if they are the best so far, checkpoint."""
-        state, settings, attack = self.state, self.settings, self.settings.robust_validation
+    @property
+    def kept(self) -> nn.Module:
+        """The model that is validated and kept: the average where there is one."""
+        return self.model if self.average is None else self.average.model
+
+    def begin(self, validation: Validation, reporter: Reporter) -> None:
+        """Where the start may be kept: validate it once, as epoch 0, and keep it until an epoch is better."""
+        if self.settings.choose != "trade_off" or self.state.history:
+            return
+        found = validated(self.kept, validation, self.settings, seed=self.seed)
+        self.state.history.append({"epoch": 0, "step": 0, "loss": None, "parts": {}, **found})
+        self._keep_if_best(self.state.history[-1])
+        self.save()
+        reporter.say(f"{reporter.title}  start  val {found['clean_accuracy']:.3f}  maps {found[MAP_SCORE]:.3f}")
+
+    def follow(self) -> None:
+        """Let the average follow the step that was made."""
+        if self.average is not None:
+            self.average.update(self.model, self.state.step)
+
+    def end_epoch(self, validation: Validation, steps: int, speed: float, reporter: Reporter) -> None:
+        """Validate, note the epoch and say so, keep the weights if they are the best so far, checkpoint."""
+        state = self.state
         began = time.monotonic()
         count = (state.step - 1) % self.per_epoch + 1
-        robust = None if attack is None else robust_accuracy(self.model, validation, attack, seed=self.seed)
+        found = validated(self.kept, validation, self.settings, seed=self.seed)
         state.seconds += time.monotonic() - began
         row: dict[str, Any] = {
             "epoch": (state.step - 1) // self.per_epoch + 1,
@@ -159,22 +194,27 @@ class _Run:
             "parts": {name: total / state.part_counts[name] for name, total in state.part_sums.items()},
             **({"weights": dict(state.weights)} if state.weights else {}),
             "learning_rate": self.optimizer.param_groups[0]["lr"],
-            "clean_accuracy": clean_accuracy(self.model, validation),
-            "robust_accuracy": robust,
+            **found,
             "images_per_second": speed,
             "seconds": state.seconds,
             "seconds_left": state.seconds / state.step * (steps - state.step),
         }
         state.history.append(row)
         state.loss_sum, state.part_sums, state.part_counts = 0.0, {}, {}
-        score = {"robust": robust, "last": float(state.step)}.get(settings.choose, row["clean_accuracy"])
-        if score is not None and score > state.best:
-            state.best, state.best_epoch = score, row["epoch"]
-            if self.fabric.is_global_zero:
-                header = {"epoch": row["epoch"], "step": state.step, "chosen_by": settings.choose}
-                save(self.directory / WEIGHTS, self.model.state_dict(), header)
+        self._keep_if_best(row)
         self.save()
-        return row
+        reporter.epoch(row, self.settings.epochs)
+        if alarm := overfitting_alarm(state.history):
+            reporter.say(alarm)
+
+    def _keep_if_best(self, row: dict[str, Any]) -> None:
+        found = score(self.state.history, self.settings)
+        if found is None or found <= self.state.best:
+            return
+        self.state.best, self.state.best_epoch = found, row["epoch"]
+        if self.fabric.is_global_zero:
+            header = {"epoch": row["epoch"], "step": row["step"], "chosen_by": self.settings.choose}
+            save(self.directory / WEIGHTS, self.kept.state_dict(), header)
 
     def save(self) -> None:
         """Write the history and the checkpoint, each atomically."""
@@ -182,6 +222,8 @@ class _Run:
             tensors, header = flatten_optimizer(self.optimizer)
             named = {f"model.{name}": value for name, value in self.model.state_dict().items()}
             named |= {f"optimizer.{name}": value for name, value in tensors.items()}
+            if self.average is not None:
+                named |= {f"{AVERAGE}{name}": value for name, value in self.average.model.state_dict().items()}
             write_json_lines(self.directory / HISTORY, self.state.history)
             save(self.directory / CHECKPOINT, named, {"state": asdict(self.state), "optimizer": header})
         self.fabric.barrier()
@@ -214,10 +256,10 @@ def launch(settings: TrainingSettings) -> Fabric:
 
 
 def make_optimizer(model: nn.Module, spec: Named) -> Optimizer:
-    """The optimiser of the config, over all parameters of the model."""
+    """The optimiser of the config, over all parameters of the model that are not frozen."""
     function = find(optimizers, spec.name, "optimizer")
     options = options_of(function, spec.options, where=f"optimizer '{spec.name}'")
-    optimizer: Optimizer = function(model.parameters(), **options)
+    optimizer: Optimizer = function([weight for weight in model.parameters() if weight.requires_grad], **options)
     return optimizer
 
 
@@ -228,8 +270,13 @@ def make_schedule(spec: Named) -> Any:
     return lambda progress: function(progress, **options)
 
 
-def resume(path: Path, model: nn.Module, optimizer: Optimizer) -> State:
-    """The state in the checkpoint, with weights and optimiser put back; a new state if there is no checkpoint."""
+def resume(path: Path, model: nn.Module, optimizer: Optimizer, average: Average | None = None) -> State:
+    """The state in the checkpoint, with weights, optimiser and average put back; a new state if there is none.
+
+    The average goes where the model is.
+    """
+    if average is not None:
+        average.model.to(next(model.parameters()))
     if not path.exists():
         return State()
     tensors, header = load(path)
@@ -237,6 +284,10 @@ def resume(path: Path, model: nn.Module, optimizer: Optimizer) -> State:
     of_model = {n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")}
     of_optimizer = {n.removeprefix("optimizer."): t for n, t in tensors.items() if n.startswith("optimizer.")}
     load_weights(plain, of_model, path)
+    if average is not None:
+        load_weights(
+            average.model, {n.removeprefix(AVERAGE): t for n, t in tensors.items() if n.startswith(AVERAGE)}, path
+        )
     restore_optimizer(optimizer, of_optimizer, header["optimizer"])
     return State(**header["state"])
 

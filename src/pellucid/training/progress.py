@@ -44,7 +44,8 @@ class Reporter:
     def epoch(self, row: Mapping[str, Any], epochs: int) -> None:
         """Report a finished epoch: a line where there is no terminal, a note beside the bar where there is one."""
         robust = "" if row["robust_accuracy"] is None else f"  robust {row['robust_accuracy']:.3f}"
-        self._note = f"val {row['clean_accuracy']:.3f}{robust}"
+        maps = "" if row.get("map_score") is None else f"  maps {row['map_score']:.3f}"
+        self._note = f"val {row['clean_accuracy']:.3f}{robust}{maps}"
         if self._live:
             self._bar.update(self._task, note=self._note)
         else:

@@ -67,9 +67,20 @@ class TrainingSettings(BaseModel):
     schedule: Named = Named(name="one_cycle")
     augmentation: Augmentation = Augmentation()
     robust_validation: RobustValidation | None = None
-    choose: Literal["auto", "clean", "robust", "last"] = "auto"
+    choose: Literal["auto", "clean", "robust", "last", "trade_off"] = "auto"
     """The validation accuracy that picks the kept weights (never the test set); "last" keeps the last epoch.
-    "auto": robust accuracy where the objective attacks, else clean accuracy."""
+    "trade_off" keeps those with the most readable maps among all epochs, the start included, whose clean accuracy is
+    at most `max_accuracy_drop` points below the start's. "auto": "trade_off" with `max_accuracy_drop`, robust accuracy
+    where the objective attacks, else clean accuracy."""
+    max_accuracy_drop: float | None = Field(None, ge=0, le=100)
+    """In points (2: from 85 % to 83 % at the least); for the choice "trade_off"."""
+    freeze: tuple[str, ...] = ()
+    """Modules that do not learn, by name or glob: see :func:`pellucid.training.freezing.freeze`."""
+    ema: float | None = Field(None, gt=0, lt=1)
+    """Decay of the moving average of the weights that is validated and kept instead of the weights themselves: see
+    :class:`pellucid.training.average.Average`."""
+    eps_warm_up: float = Field(0.0, ge=0, le=1)
+    """Share of the steps over which the objective's eps, and its step_size where given, grow linearly from 0."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
     max_steps: int | None = Field(None, ge=1)
@@ -80,4 +91,14 @@ class TrainingSettings(BaseModel):
     def _robust_choice_is_measured(self) -> "TrainingSettings":
         if self.choose == "robust" and self.robust_validation is None:
             raise ValueError("choose 'robust' needs robust_validation (an eps at least)")
+        return self
+
+    @model_validator(mode="after")
+    def _trade_off_is_bounded(self) -> "TrainingSettings":
+        if self.choose == "trade_off" and self.max_accuracy_drop is None:
+            raise ValueError("choose 'trade_off' needs max_accuracy_drop, in points of accuracy, such as 2")
+        if self.max_accuracy_drop is not None and self.choose not in {"auto", "trade_off"}:
+            raise ValueError(
+                f"max_accuracy_drop bounds the choice 'trade_off', not '{self.choose}'; remove one of them"
+            )
         return self

@@ -23,6 +23,11 @@ from pellucid.training.step import Batches, takes_attention
 T = TypeVar("T")
 FORMAT = 1
 """To be raised when a change of the code makes finished cells wrong."""
+LATER: dict[str, dict[str, Any]] = {
+    "model": {"weights_sha256": None},
+    "training": {"freeze": [], "ema": None, "eps_warm_up": 0.0, "max_accuracy_drop": None},
+}
+"""Keys that are younger than some finished grids: at their default they leave an identity as it was."""
 
 
 def plan(spec: GridSpec) -> tuple[Cell, ...]:
@@ -57,6 +62,9 @@ def identity_of(config: RunConfig, digests: Iterable[str]) -> str:
     """
     raw = plain(config)
     raw["data"].pop("root")
+    raw["model"].pop("weights")  # they may move; their hash stays
+    for section, later in LATER.items():
+        raw[section] = {key: value for key, value in raw[section].items() if later.get(key, ...) != value}
     parts = {"format": FORMAT, "pellucid": pellucid.__version__, "config": raw, "data": list(digests)}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -86,7 +94,7 @@ class _Trial:
             choices=point.choices,
             config=plain(config),
             steps=Batches(train, config.training, config.seed).steps,
-            setting=f"{config.data.name} {self.digests[1][:16]} {config.model.name}",
+            setting=f"{config.data.name} {self.digests[1][:16]} {config.model.label}",
         )
 
     def _once(self, work: Callable[[], None], *parts: Any) -> None:

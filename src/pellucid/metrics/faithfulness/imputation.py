@@ -114,7 +114,7 @@ def _checked(images: Image, removed: Tensor) -> Tensor:
 def _solved(
     images: Image, masks: Tensor, dtype: torch.dtype, tolerance: float
 ) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """For each chunk: indices of the images, the images [n, C, H·W], largest residuals and whether all is solved [n]."""
+    """For each chunk: indices of its images, the images [n, C, H·W], largest residuals, whether all is solved [n]."""
     height, width = images.shape[2:]
     chunks = _chunks(images, masks)
     lanes = max((len(chosen) for chosen in chunks), default=0)
