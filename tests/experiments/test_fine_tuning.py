@@ -393,9 +393,7 @@ class TestDocumentation:
                 assert option in {"--from", "--max-accuracy-drop", "--out"}
 
 
-def test_diffroar_retrains_from_random_weights_and_not_from_those_that_saw_whole_images(
-    start, tmp_path, monkeypatch
-):
+def test_diffroar_retrains_from_random_weights_and_not_from_those_that_saw_whole_images(start, tmp_path, monkeypatch):
     train(check(started_from(small(), start)), tmp_path / "tuned")
     begun = []
 

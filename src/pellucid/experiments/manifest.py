@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -77,6 +78,17 @@ def finished(manifest: dict[str, Any], config: RunConfig, state: State, images: 
             "images_per_second": images / state.seconds,
             "peak_memory_mb": peak_memory(),
         },
+    }
+
+
+def of_snapshot(manifest: dict[str, Any], rows: Sequence[Mapping[str, Any]], directory: Path) -> dict[str, Any]:
+    """The manifest of a snapshot in `directory`, from that of its finished run and the run's history up to it."""
+    last = rows[-1]
+    weights = {"file": WEIGHTS, "sha256": file_hash(directory / WEIGHTS), "epoch": last["epoch"]}
+    return manifest | {
+        "snapshot": {"epoch": last["epoch"]},
+        "weights": weights | {"chosen_by": "its place on the way"},
+        "cost": manifest["cost"] | {"seconds": last["seconds"]},
     }
 
 

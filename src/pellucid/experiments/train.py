@@ -9,14 +9,15 @@ from torch import nn
 from pellucid.errors import BadInput
 from pellucid.experiments.build import Splits, build_model, build_objective, load_splits, start_model
 from pellucid.experiments.config import ModelConfig, RunConfig, check, plain
-from pellucid.experiments.manifest import CONFIG, MANIFEST, describe, file_hash, finished
+from pellucid.experiments.manifest import CONFIG, MANIFEST, describe, file_hash, finished, of_snapshot
 from pellucid.experiments.start import ARCHITECTURE, remembered
 from pellucid.experiments.trade_off import map_measure
-from pellucid.files import read_json, write_atomic, write_json
+from pellucid.files import read_json, write_atomic, write_json, write_json_lines
 from pellucid.training.checkpoint import load, load_weights
 from pellucid.training.estimate import Estimate, estimate
-from pellucid.training.fit import CHECKPOINT, fit, is_main_process
+from pellucid.training.fit import CHECKPOINT, HISTORY, WEIGHTS, fit, is_main_process
 from pellucid.training.progress import Reporter
+from pellucid.training.snapshots import snapshot_epochs, snapshot_folder
 from pellucid.training.step import Batches
 from pellucid.training.validate import Validation
 
@@ -71,6 +72,7 @@ def train(config: RunConfig, directory: Path, *, title: str | None = None) -> di
     )
     manifest = finished(manifest, config, state, state.step * Batches(splits.train, config.training, 0).size, directory)
     if is_main_process():
+        _finish_snapshots(config, manifest, state.history, directory)
         write_json(directory / MANIFEST, manifest)
     return manifest
 
@@ -168,6 +170,22 @@ def _described(origin: dict[str, Any]) -> str:
     head = "its last layer kept" if origin["head"] == "kept" else "with a new last layer for these classes"
     first = ", its first layer summed over the colours" if origin.get("first_layer") == "summed" else ""
     return f"starts from {origin['path']}, {head}{first}"
+
+
+def _finish_snapshots(
+    config: RunConfig, manifest: dict[str, Any], history: list[dict[str, Any]], directory: Path
+) -> None:
+    """Make a run directory of every snapshot, whose weights were written on the way."""
+    for epoch in snapshot_epochs(config.training.epochs, config.training.snapshots):
+        folder = snapshot_folder(directory, epoch)
+        if not (folder / WEIGHTS).exists():  # max_steps came before it
+            continue
+        rows = [row for row in history if row["epoch"] <= epoch]
+        for name in (CONFIG, ARCHITECTURE):
+            if (directory / name).exists():
+                write_atomic(folder / name, (directory / name).read_bytes())
+        write_json_lines(folder / HISTORY, rows)
+        write_json(folder / MANIFEST, of_snapshot(manifest, rows, folder))
 
 
 def _note_architecture(config: RunConfig, model: nn.Module, directory: Path) -> None:

@@ -119,7 +119,7 @@ def pull(source: str | Path, *, own_code: bool = False) -> nn.Module:
     model = build_model(check({"model": built, "smoothing": raw.get("smoothing")}), stand_in)
     load_weights(model, tensors, path)
     model.class_names = stand_in.classes  # type: ignore[assignment]
-    return model
+    return model.eval()
 
 
 def push(folder: Path, name: str, *, private: bool = True) -> str:

@@ -246,4 +246,4 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
     flat = {key.replace(".", "/"): number for key, number in _flat(dict(row)).items()}
     dropped = {"step", "seconds", "seconds_left"}
     kept = {key: n for key, n in flat.items() if isinstance(n, int | float) and not isinstance(n, bool)}
-    return {key: float(n) for key, n in kept.items() if key not in dropped and math.isfinite(n)}
+    return {key: float(n) for key, n in kept.items() if key not in dropped}

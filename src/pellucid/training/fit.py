@@ -31,6 +31,7 @@ from pellucid.training.freezing import freeze
 from pellucid.training.progress import Reporter
 from pellucid.training.regularisation import Regularised
 from pellucid.training.settings import Named, TrainingSettings
+from pellucid.training.snapshots import snapshot_epochs, snapshot_folder
 from pellucid.training.step import Batches, Objective, optimise, takes_attention
 from pellucid.training.validate import MAP_SCORE, Validation, score, validated
 from pellucid.training.warm_up import eps_at
@@ -202,6 +203,8 @@ class _Run:
         state.history.append(row)
         state.loss_sum, state.part_sums, state.part_counts = 0.0, {}, {}
         self._keep_if_best(row)
+        if row["epoch"] in snapshot_epochs(self.settings.epochs, self.settings.snapshots):
+            self._write(snapshot_folder(self.directory, row["epoch"]) / WEIGHTS, row)
         self.save()
         reporter.epoch(row, self.settings.epochs)
         if alarm := overfitting_alarm(state.history):
@@ -212,9 +215,13 @@ class _Run:
         if found is None or found <= self.state.best:
             return
         self.state.best, self.state.best_epoch = found, row["epoch"]
+        self._write(self.directory / WEIGHTS, row)
+
+    def _write(self, path: Path, row: dict[str, Any]) -> None:
+        """The weights of the epoch of `row`."""
         if self.fabric.is_global_zero:
             header = {"epoch": row["epoch"], "step": row["step"], "chosen_by": self.settings.choose}
-            save(self.directory / WEIGHTS, self.kept.state_dict(), header)
+            save(path, self.kept.state_dict(), header)
 
     def save(self) -> None:
         """Write the history and the checkpoint, each atomically."""

@@ -81,6 +81,9 @@ class TrainingSettings(BaseModel):
     :class:`pellucid.training.average.Average`."""
     eps_warm_up: float = Field(0.0, ge=0, le=1)
     """Share of the steps over which the objective's eps, and its step_size where given, grow linearly from 0."""
+    snapshots: int = Field(0, ge=0)
+    """Evenly spaced epochs whose weights are kept, too, each as a run directory under ``snapshots``: reports compare
+    arms there at equal cost and at equal accuracy."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["32-true", "bf16-mixed", "64-true"] = "32-true"
     max_steps: int | None = Field(None, ge=1)

@@ -25,7 +25,7 @@ FORMAT = 1
 """To be raised when a change of the code makes finished cells wrong."""
 LATER: dict[str, dict[str, Any]] = {
     "model": {"weights_sha256": None},
-    "training": {"freeze": [], "ema": None, "eps_warm_up": 0.0, "max_accuracy_drop": None},
+    "training": {"freeze": [], "ema": None, "eps_warm_up": 0.0, "max_accuracy_drop": None, "snapshots": 0},
 }
 """Keys that are younger than some finished grids: at their default they leave an identity as it was."""
 

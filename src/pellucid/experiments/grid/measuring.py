@@ -12,9 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pellucid.errors import BadInput, unknown_name
 from pellucid.experiments.grid.store import Grid
+from pellucid.experiments.manifest import MANIFEST
 from pellucid.experiments.measure import MeasureSettings, Robustness, measure
 from pellucid.experiments.suite import ALL_METRICS, METRICS, explainer
 from pellucid.naming import first_problem
+from pellucid.training.snapshots import SNAPSHOTS
 
 
 class RobustnessSpec(BaseModel):
@@ -63,7 +65,12 @@ def measure_all(grid: Grid) -> None:
     """Measure the trained cells, setting by setting; what is measured already stays."""
     settings = measure_settings(grid.measure)
     for setting in dict.fromkeys(cell.setting for cell in grid.cells):
-        measure([grid.run(cell.name) for cell in grid.cells if cell.setting == setting], settings)
+        runs = [grid.run(cell.name) for cell in grid.cells if cell.setting == setting]
+        measure(runs, settings)
+        # On images of their own: early snapshots misclassify more, and may not choose the images of the finished runs.
+        snapshots = [path.parent for run in runs for path in sorted(run.glob(f"{SNAPSHOTS}/*/{MANIFEST}"))]
+        if snapshots:
+            measure(snapshots, settings)
 
 
 def _checked(metrics: Sequence[str] | None) -> tuple[str, ...]:

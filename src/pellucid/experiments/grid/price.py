@@ -61,8 +61,8 @@ def price(
     configs = [check(cell.config) for cell in cells]
     to_train = [config for cell, config in zip(cells, configs, strict=True) if not trained(cell.name)]
     costs = [_training(_kind(config)) for config in to_train]
-    networks = [_network(config) for config in configs]
-    times = {network: _measuring(network, settings) if settings else 0.0 for network in dict.fromkeys(networks)}
+    networks = dict.fromkeys(map(_network, configs))
+    times = {network: _measuring(network, settings) if settings else 0.0 for network in networks}
     sizes = [_parameters(_network(config)) for config in to_train]
     return Price(
         cells=len(cells),
@@ -70,7 +70,7 @@ def price(
         steps=sum(cost.steps for cost in costs),
         passes=sum(c.steps * c.passes_per_image * k.training.batch_size for c, k in zip(costs, to_train, strict=True)),
         seconds=sum(cost.seconds for cost in costs) / max(1, min(jobs, len(costs))),
-        measuring_seconds=sum(times[network] for network in networks),
+        measuring_seconds=sum(times[_network(config)] * (1 + config.training.snapshots) for config in configs),
         memory_mb=max((cost.memory_mb for cost in costs), default=0.0) * jobs,
         # Weights, and a checkpoint with the weights again and two moments; rows of numbers for each image.
         disk_mb=sum(16 * size for size in sizes) / 2**20 + len(cells) * _measurement_mb(settings),
@@ -84,8 +84,8 @@ def _kind(config: RunConfig) -> str:
 
 def _network(config: RunConfig) -> str:
     """A config that trains the same network as quickly as can be."""
-    hurried = config.training.model_copy(update={"max_steps": 1, "robust_validation": None, "choose": "last"})
-    hurried = hurried.model_copy(update={"batch_size": 2})
+    hurry = {"max_steps": 1, "batch_size": 2, "robust_validation": None, "choose": "last", "snapshots": 0}
+    hurried = config.training.model_copy(update=hurry)
     simple = {"seed": 0, "training": hurried, "regularisers": (), "objective": check({}).objective}
     return config.model_copy(update=simple).model_dump_json()
 

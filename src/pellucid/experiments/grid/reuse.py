@@ -16,6 +16,7 @@ from pellucid.experiments.manifest import MANIFEST, versions
 from pellucid.experiments.train import read_run
 from pellucid.files import read_json
 from pellucid.training.fit import WEIGHTS
+from pellucid.training.snapshots import SNAPSHOTS
 
 
 def reuse(grid: Grid, folders: Sequence[Path]) -> list[str]:
@@ -46,7 +47,7 @@ def reuse(grid: Grid, folders: Sequence[Path]) -> list[str]:
 def _manifests(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise BadInput(f"--reuse {folder}: there is no such folder")
-    return sorted(folder.rglob(MANIFEST))
+    return sorted(path for path in folder.rglob(MANIFEST) if path.parent.parent.name != SNAPSHOTS)
 
 
 def _key(config: RunConfig) -> str:
@@ -68,9 +69,9 @@ def _fill(grid: Grid, cell: Cell, run: Path) -> bool:
         if not mine or not (run / WEIGHTS).exists():
             return False
         new = Path(tempfile.mkdtemp(prefix=".new-", dir=target.parent))
-        for path in run.iterdir():
+        for path in (*run.iterdir(), *run.glob(f"{SNAPSHOTS}/*/*")):
             if path.is_file() and not path.name.startswith("."):
-                _link(path, new / path.name)
+                _link(path, new / path.relative_to(run))
         new.chmod(0o755)
         shutil.rmtree(target, ignore_errors=True)
         new.rename(target)
@@ -78,6 +79,7 @@ def _fill(grid: Grid, cell: Cell, run: Path) -> bool:
 
 
 def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)
     except OSError:  # another disk
