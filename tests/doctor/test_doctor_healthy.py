@@ -118,3 +118,34 @@ def test_a_normalisation_by_other_constants_is_no_fault_of_an_untrained_network(
     model = normalised(network(), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)).eval()
     findings = run_checks(case_of(model, *splits(), budget=2))
     assert set(complaints(findings)) == {"has_learnt"}
+
+
+def test_shapes_on_noise_are_no_near_duplicates():
+    """Thumbnails of eight by eight pixels average the noise away and look alike; the images do not."""
+    draws = torch.Generator().manual_seed(0)
+
+    def shapes(count):
+        labels = torch.arange(count) % 2
+        noise = 0.3 * torch.rand(count, 3, 64, 64, generator=draws)
+        bright = torch.zeros(count, 1, 64, 64)
+        for image, label in enumerate(labels):
+            row = int(torch.randint(20, 40, (), generator=draws))
+            bright[image, :, row : row + 6, 10 : (54 if label else 30)] = 0.6
+        return noise + bright, labels
+
+    model = models.lenet(channels=3, classes=2, image_size=64).eval()
+    assert "near_duplicates_between_splits" not in complaints(examine(model, shapes(120), shapes(40)))
+
+
+def test_a_gradient_below_the_rounding_of_the_logits_is_not_called_wrong():
+    class Faint(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = models.lenet(**SHAPE)
+
+        def forward(self, x):
+            return 5 + 1e-13 * self.network(x)
+
+    findings = {f.check: f for f in run_checks(case_of(Faint().eval(), *splits(), budget=5))}
+    assert findings["finite_differences"].status == "not applicable"
+    assert "rounding" in findings["finite_differences"].finding

@@ -14,6 +14,9 @@ from pellucid.types import Image, Labels
 DOUBLE_RESOLUTION, FLOAT_UNDERFLOW = 36, 103
 """Logit gaps e⁻ᵍ below the resolution of float64, and below the smallest float32."""
 
+ROUNDING = 1e3
+"""Units of the last place by which a deep network's logits may be off."""
+
 
 @check(
     why="Maps, attacks and gradient objectives all are functions of this gradient.",
@@ -126,6 +129,9 @@ def finite_differences(case: Case) -> Seen:
     model, step, tolerance = _in_double(case, x)
     x = x.to(next((w.dtype for w in model.parameters()), x.dtype))
     errors = _disagreement(model, x, y, step, draws)
+    errors = errors[~errors.isnan()]
+    if not len(errors):
+        raise NotApplicable("gradients are so small that differences of logits drown in rounding")
     wrong = int((errors > tolerance).sum())
     seen = f"{wrong} of {len(errors)} images disagree with finite differences (median {float(errors.median()):.1g})"
     return problem(seen) if wrong > len(errors) / 2 else ok(seen)
@@ -200,17 +206,23 @@ def _in_double(case: Case, x: Image) -> tuple[nn.Module, float, float]:
 
 
 def _disagreement(model: nn.Module, x: Image, y: Labels, step: float, draws: torch.Generator) -> Tensor:
-    """|slope - ⟨∇, d⟩| / (‖∇‖ + |slope|) for each image: the worse of a random direction and the steepest one."""
+    """|slope - ⟨∇, d⟩| / (‖∇‖ + |slope|) for each image: the worse of a random direction and the steepest one.
+
+    NaN where neither the gradient nor the differences along its signs rise above the rounding of the logits.
+    """
     score = logit_of(y)
     _, gradient = input_gradient(model, x.clone(), score)
     size = gradient.flatten(1).norm(dim=1)
     steepest = gradient.sign()
     chance = torch.randn(x.shape, generator=draws, dtype=torch.float64).sign().to(x)
-    errors = []
+    errors, rises = [], []
     for direction in (chance, steepest):
         with torch.no_grad():
             ends = [score(model(x + sign * step * direction)) for sign in (1, -1)]
         slope = (ends[0] - ends[1]) / (2 * step)
+        rises.append(torch.maximum(slope.abs(), (gradient * direction).flatten(1).sum(1).abs()))
+        rounding = ROUNDING * torch.finfo(slope.dtype).eps * torch.maximum(*map(torch.abs, ends)) / step
         gap = (slope - (gradient * direction).flatten(1).sum(1)).abs()
         errors.append(gap / (size + slope.abs()).clamp_min(1e-300 if gap.dtype == torch.float64 else 1e-30))
-    return torch.stack(errors).amax(0).double().cpu()
+    found = torch.stack(errors).amax(0).masked_fill(rises[1] < rounding, float("nan"))
+    return found.double().cpu()
