@@ -137,11 +137,12 @@ def _similarity(model, x, y, given):
 
 
 def integrated_gradients(model, images, labels, steps, chunk):
-    """Captum's, with its Gauss-Legendre quadrature and `chunk` points a pass."""
+    """Captum's, with its Gauss-Legendre quadrature and `chunk` points a pass (0: all of them, its default)."""
     explain = IntegratedGradients(_read(model))
     x, y = torch.from_numpy(images).to(DEVICE), torch.from_numpy(labels).to(DEVICE)
+    options = {"n_steps": int(steps), "method": "gausslegendre", "internal_batch_size": int(chunk) or None}
     began = _now()
-    found = explain.attribute(x, target=y, n_steps=int(steps), method="gausslegendre", internal_batch_size=int(chunk))
+    found = explain.attribute(x, target=y, **options)
     return {"seconds": _now() - began, "attribution": found.detach().cpu().numpy()}
 
 
