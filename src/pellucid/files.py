@@ -1,5 +1,6 @@
-"""Atomic writes and the plain formats of a run directory (JSON, JSON lines). Imports no torch."""
+"""Atomic writes, hashes, and the plain formats of a run directory (JSON, JSON lines). Imports no torch."""
 
+import hashlib
 import json
 import math
 import os
@@ -85,3 +86,9 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
     return value
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

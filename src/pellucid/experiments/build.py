@@ -11,6 +11,7 @@ from pellucid.data.dataset import Dataset, channel_statistics, split_validation
 from pellucid.data.label_noise import flip_labels
 from pellucid.errors import BadInput
 from pellucid.experiments.config import SUPPLIED_TO_OBJECTIVES, DataConfig, RunConfig
+from pellucid.files import file_hash
 from pellucid.models.architectures import build_network
 from pellucid.models.initialisation import initialised
 from pellucid.models.normalised import Statistics, fitted, normalised, own_normalisation
@@ -21,7 +22,6 @@ from pellucid.models.weights import (
     MEAN,
     STD,
     Start,
-    digest,
     load_start,
     weights_file,
     without_normalisation,
@@ -115,7 +115,7 @@ def _start_weights(config: RunConfig) -> dict[str, Tensor]:
     if config.model.weights is None:
         return {}
     path = weights_file(config.model.weights)
-    if config.model.weights_sha256 not in {None, digest(path)}:
+    if config.model.weights_sha256 not in {None, file_hash(path)}:
         raise BadInput(f"{path} is not the file that the config describes (SHA-256 differs); remove weights_sha256")
     return weights_of(path)
 

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pellucid import data, filters, objectives, regularisers
 from pellucid.errors import BadInput, unknown_name
 from pellucid.experiments.start import normalises_itself, with_architecture
+from pellucid.files import file_hash
 from pellucid.models.architectures import label, model_options, spelled_out
-from pellucid.models.weights import digest, weights_file
+from pellucid.models.weights import weights_file
 from pellucid.naming import find, first_problem, options_of
 from pellucid.training import optimizers, schedules
 from pellucid.training.settings import Named, RegulariserSettings, RobustValidation, TrainingSettings
@@ -202,7 +203,7 @@ def _resolved_model(spec: ModelConfig) -> ModelConfig:
         name=spec.name,
         normalise=normalise,
         weights=weights,
-        weights_sha256=known if weights is None or known else digest(weights_file(weights)),
+        weights_sha256=known if weights is None or known else file_hash(weights_file(weights)),
         **{key: _jsonable(value) for key, value in options.items()},
     )
 

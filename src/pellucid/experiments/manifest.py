@@ -16,6 +16,7 @@ from torch import nn
 import pellucid
 from pellucid.experiments.build import Splits
 from pellucid.experiments.config import RunConfig, plain
+from pellucid.files import file_hash
 from pellucid.training.estimate import Estimate
 from pellucid.training.fit import WEIGHTS, State, peak_memory
 
@@ -123,8 +124,3 @@ def code_hash() -> str:
     for path in sorted(root.rglob("*.py")):
         digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

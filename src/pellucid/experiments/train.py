@@ -9,10 +9,10 @@ from torch import nn
 from pellucid.errors import BadInput
 from pellucid.experiments.build import Splits, build_model, build_objective, load_splits, start_model
 from pellucid.experiments.config import ModelConfig, RunConfig, check, plain
-from pellucid.experiments.manifest import CONFIG, MANIFEST, describe, file_hash, finished, of_snapshot
+from pellucid.experiments.manifest import CONFIG, MANIFEST, describe, finished, of_snapshot
 from pellucid.experiments.start import ARCHITECTURE, remembered
 from pellucid.experiments.trade_off import map_measure
-from pellucid.files import read_json, write_atomic, write_json, write_json_lines
+from pellucid.files import file_hash, read_json, write_atomic, write_json, write_json_lines
 from pellucid.training.checkpoint import load, load_weights
 from pellucid.training.estimate import Estimate, estimate
 from pellucid.training.fit import CHECKPOINT, HISTORY, WEIGHTS, fit, is_main_process

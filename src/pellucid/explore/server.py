@@ -10,7 +10,7 @@ import uvicorn
 
 from pellucid.explore.app import make_app
 from pellucid.explore.gallery import Gallery
-from pellucid.study.web.server import LOOPBACK, Place, _listen, _wait_for
+from pellucid.study.web.server import LOOPBACK, Place, listen, wait_for
 
 LOCAL = [LOOPBACK, "localhost"]
 
@@ -30,7 +30,7 @@ def running(gallery: Gallery) -> Iterator[str]:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         try:
-            _wait_for(server, thread)
+            wait_for(server, thread)
             yield place.url("/")
         finally:
             server.should_exit = True
@@ -40,7 +40,7 @@ def running(gallery: Gallery) -> Iterator[str]:
 @contextmanager
 def _listening(place: Place) -> Iterator[tuple[socket.socket, Place]]:
     """A socket, and where it listens: port 0 takes any free one."""
-    with _listen(place) as listening:
+    with listen(place) as listening:
         yield listening, replace(place, port=listening.getsockname()[1])
 
 

@@ -13,10 +13,10 @@ from pellucid.data.dataset import Dataset
 from pellucid.errors import BadInput, RunFailed
 from pellucid.experiments.build import build_model
 from pellucid.experiments.config import check
-from pellucid.experiments.manifest import CONFIG, MANIFEST, file_hash
+from pellucid.experiments.manifest import CONFIG, MANIFEST
 from pellucid.experiments.start import ARCHITECTURE, config_of, remembered
 from pellucid.experiments.train import read_run
-from pellucid.files import read_json, write_atomic, write_json
+from pellucid.files import file_hash, read_json, write_atomic, write_json
 from pellucid.integrations.card import Card, Measured, model_card
 from pellucid.integrations.extras import library
 from pellucid.training.checkpoint import load, load_weights

@@ -1,6 +1,5 @@
 """Weights from elsewhere: safe files only, loaded strictly but for a classifier of other classes."""
 
-import hashlib
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,12 +58,6 @@ def weights_file(path: Path) -> Path:
     if not path.is_file():
         raise BadInput(f"there are no weights at {path}; give a safetensors file, a .pt file or a run directory")
     return path
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

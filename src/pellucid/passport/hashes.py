@@ -1,10 +1,9 @@
 """Which bytes a passport speaks of: hashes of data, weights, code, config and every measured file."""
 
-import hashlib
-from pathlib import Path
 from typing import Any
 
 from pellucid.errors import BadInput
+from pellucid.files import file_hash
 from pellucid.report.reading import lookup
 from pellucid.report.runs import Run
 from pellucid.report.words import DASH
@@ -26,7 +25,7 @@ def hashes(run: Run) -> dict[str, str]:
     folder = run.path / "measurements"
     names = ["measurement.json", "accuracy.jsonl", *(f"{name}.jsonl" for name in run.attributions), "examples.npz"]
     files = [run.path / "config.yaml", run.path / "manifest.json", *(folder / name for name in sorted(names))]
-    return noted | {path.relative_to(run.path).as_posix(): sha256(path) for path in files if path.is_file()}
+    return noted | {path.relative_to(run.path).as_posix(): file_hash(path) for path in files if path.is_file()}
 
 
 def weights_state(run: Run) -> str:
@@ -44,14 +43,8 @@ def weights_state(run: Run) -> str:
     path = run.path / name
     if not path.is_file():
         return f"{name} is not in the folder: the hash above is what the run noted"
-    if sha256(path) != noted:
+    if file_hash(path) != noted:
         raise BadInput(
             f"{path} is not the file that was measured: its hash differs from the manifest's; measure it again"
         )
     return f"{name} has the hash above"
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -68,7 +68,7 @@ def open_site(
 
 def serve(site: Site, place: Place) -> None:
     """Serve until interrupted. No address and no link is logged."""
-    listening = _listen(place)
+    listening = listen(place)
     try:
         _server(site, place).run(sockets=[listening])
     finally:
@@ -86,13 +86,13 @@ def running(
 ) -> Iterator[str]:
     """A server in this process, for dry runs: yields the open link, with room for a million participants."""
     site = open_site(folder, database, open_limit=1_000_000, inactive_after=inactive_after, clock=clock)
-    listening = _listen(Place(port=0))
+    listening = listen(Place(port=0))
     place = Place(port=listening.getsockname()[1])
     server = _server(site, place)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     try:
-        _wait_for(server, thread)
+        wait_for(server, thread)
         yield place.url(open_path(site.secrets))
     finally:
         server.should_exit = True
@@ -106,7 +106,8 @@ def open_path(secrets: Secrets) -> str:
     return f"/join/{secrets.open_token}"
 
 
-def _listen(place: Place) -> socket.socket:
+def listen(place: Place) -> socket.socket:
+    """A socket that listens at the place. Raises RunFailed if it is taken."""
     try:
         return socket.create_server((place.host, place.port), backlog=1024)
     except OSError as error:
@@ -121,7 +122,8 @@ def _server(site: Site, place: Place) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def _wait_for(server: uvicorn.Server, thread: threading.Thread) -> None:
+def wait_for(server: uvicorn.Server, thread: threading.Thread) -> None:
+    """Return once the server in the thread answers; raises RunFailed if it ends, or half a minute is over."""
     until = time.monotonic() + 30
     while not server.started:
         if not thread.is_alive() or time.monotonic() > until:
