@@ -31,13 +31,13 @@ def test_without_the_noise_between_seeds_a_single_seed_would_mislead(run):
 @pytest.mark.parametrize("sizes", [(1, 1), (5, 5)], ids=["one-seed", "several-seeds"])
 def test_a_clear_loss_is_found(run, sizes):
     baseline, candidate = pair(run, sizes, np.random.default_rng(0), noise=stated(), worse=0.4)
-    found = gate(baseline, candidate)
+    found = gate(baseline, candidate, scope="recipe")
     assert [row.key for row in found.rows if row.failed] == ["gradient.gini"]
 
 
 def test_more_seeds_find_smaller_losses(run):
     detects = []
     for sizes in [(1, 1), (8, 8)]:
-        found = gate(*pair(run, sizes, np.random.default_rng(0), noise=stated()))
+        found = gate(*pair(run, sizes, np.random.default_rng(0), noise=stated()), scope="recipe")
         detects.append(next(row.detects for row in found.rows if row.key == "gradient.gini"))
     assert detects[1] < 0.7 * detects[0]

@@ -182,8 +182,14 @@ def test_an_unmeasured_run_says_what_to_do(own_runs):
         judged(own_runs / "N", own_runs / "A")
 
 
+def test_one_run_a_side_is_judged_as_a_model_and_several_as_a_recipe(two_runs, seeds):
+    assert judged(two_runs / "N", two_runs / "A").scope == "model"
+    two = ",".join(str(seeds / f"N-seed{seed}") for seed in range(2))
+    assert judged(two, seeds / "A-seed0").scope == "recipe"
+
+
 def test_the_notes_say_on_what_the_level_rests(two_runs, seeds):
-    assert "stated noise" in judged(two_runs / "N", two_runs / "A").notes[0]
+    assert "stated noise" in judged(two_runs / "N", two_runs / "A", scope="recipe").notes[0]
     assert "these very weights" in judged(two_runs / "N", two_runs / "A", scope="model").notes[0]
     three = [",".join(str(seeds / f"{arm}-seed{seed}") for seed in range(3)) for arm in "NA"]
     assert "the seeds at hand" in judged(*three).notes[0]

@@ -20,8 +20,12 @@ def gate(
     metric: Annotated[list[str] | None, typer.Option(help=METRICS_HELP, metavar="NAME[:MARGIN]")] = None,
     alpha: Annotated[float, typer.Option(help="False-alarm rate of the whole gate, at most.")] = 0.05,
     scope: Annotated[
-        str, typer.Option(help="recipe: false alarms over new training runs, too; model: for these very weights.")
-    ] = "recipe",
+        str | None,
+        typer.Option(
+            help="model: false alarms over new images, for these very weights; recipe: over new training runs, too. "
+            "If absent: model for one run a side, else recipe."
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     junit: Annotated[Path | None, typer.Option(help="Write JUnit XML here.", metavar="FILE.xml")] = None,
 ) -> None:

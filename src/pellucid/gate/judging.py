@@ -43,7 +43,7 @@ def gate(
     *,
     wanted: Mapping[str, float | None] | None = None,
     alpha: float = 0.05,
-    scope: str = "recipe",
+    scope: str | None = None,
 ) -> Gate:
     """Is the candidate worse than the baseline in some metric by more than its margin?
 
@@ -55,6 +55,7 @@ def gate(
         The probability that the gate fails although no metric is worse by more than its margin, at most.
     scope
         "recipe": over new images and new training runs of both recipes. "model": over new images for these weights.
+        None: "model" with one run a side, which cannot say how its recipe varies, else "recipe".
 
     Raises
     ------
@@ -63,6 +64,8 @@ def gate(
     """
     if not 0 < alpha < 0.5:
         raise BadInput(f"--alpha {alpha:g} is no level: the false-alarm rate must lie between 0 and 0.5")
+    if scope is None:
+        scope = "model" if len(runs_of([baseline, candidate])) == 2 else "recipe"
     if scope not in SCOPES:
         raise unknown_name("scope", scope, SCOPES)
     check_comparable(baseline, candidate)
@@ -122,14 +125,16 @@ def _notes(baseline: Arm, candidate: Arm, scope: str) -> tuple[str, ...]:
     """What the level means here, on what the noise between seeds rests, and what to be careful about."""
     runs = [len(arm.runs) for arm in (baseline, candidate)]
     if scope == "model":
-        notes = ["False alarms are counted over new images for these very weights; training again is not covered."]
+        notes = [
+            "False alarms are counted over new images for these very weights. Another seed of the same recipe can "
+            "differ by more: give several seeds a side, or --scope recipe, if the candidate was trained anew."
+        ]
     elif sum(runs) - 2 >= MIN_FREEDOM:
         notes = ["False alarms are counted over new images and new training runs; the seeds at hand say how they vary."]
     else:
         notes = [
             "False alarms are counted over new images and new training runs. The runs are too few to say how seeds "
-            "vary, so the stated noise between seeds is taken: give five runs or more, or --scope model if the "
-            "candidate was not trained anew."
+            "vary, so the stated noise between seeds is taken: give five runs or more to find smaller losses."
         ]
     if measured_by_other_code(runs_of([baseline, candidate])):
         notes.append("The runs were measured by different versions of the code.")
