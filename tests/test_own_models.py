@@ -22,7 +22,7 @@ MODELS = {
     "tv-resnet18": {"name": "torchvision:resnet18"},
     "tv-efficientnet": {"name": "torchvision:efficientnet_b0"},
 }
-QUICK = ("hf-vit", "own")
+QUICK = ("hf-vit",)
 NEEDS = {"hf": "transformers", "timm": "timm"}
 
 

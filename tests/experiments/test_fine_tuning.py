@@ -234,7 +234,7 @@ class TestGrids:
         raw["data"].pop("root")
         for section, keys in {
             "model": ["weights", "weights_sha256"],
-            "training": ["freeze", "ema", "eps_warm_up", "max_accuracy_drop"],
+            "training": ["freeze", "ema", "eps_warm_up", "max_accuracy_drop", "snapshots"],
         }.items():
             for key in keys:
                 raw[section].pop(key)
