@@ -1,8 +1,9 @@
 """Independent pieces of work on a CPU, each on a thread of its own that has no threads inside.
 
 PyTorch shares every single operation out among its threads. For thousands of short operations in a row the sharing
-costs more than it saves: ROAD's solver is up to three times slower with two such threads than with one. Whole pieces
-of work shared out instead lose nothing. Which thread does a piece changes no number.
+costs more than it saves where threads sleep while they wait, as the command line has them do (threads that spin stop
+every other program): ROAD's solver is then up to three times slower with two of them than with one. Whole pieces of
+work shared out instead lose nothing. Which thread does a piece changes no number.
 """
 
 import threading
