@@ -1,4 +1,5 @@
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -40,6 +41,18 @@ def tiny_batch() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     x = torch.rand(8, 1, 6, 6, dtype=torch.float64, generator=generator)
     return x, torch.randint(0, 3, (8,), generator=generator)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium, driven by Playwright; the test is skipped where one of them is missing."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="browser tests need playwright")
+    chromium = shutil.which("chromium") or pytest.skip("browser tests need Debian's chromium")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=chromium, args=flags)
+        yield found
+        found.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 
@@ -10,7 +9,6 @@ import pytest
 import yaml
 from pages import DOCS, PAGES, ROOT
 
-CHROMIUM = shutil.which("chromium")
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -110,18 +108,6 @@ def test_configs_that_pages_link_to_are_part_of_the_site(site):
     assert (site / "examples" / "github-action-gate.yml").exists()
     assert 'href="configs/pellucid-robust.yaml"' in (site / "presets.html").read_text(encoding="utf-8")
     assert 'href="../examples/github-action-gate.yml"' in (site / "howto/engineer.html").read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="the site's browser tests need playwright")
-    if CHROMIUM is None:
-        pytest.skip("the site's browser tests need Debian's chromium")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield found
-        found.close()
 
 
 def opened(browser, path, width):

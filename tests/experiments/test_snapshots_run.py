@@ -42,7 +42,7 @@ def snapshots(run):
     return sorted((run / "snapshots").iterdir())
 
 
-def test_a_snapshot_is_the_weights_of_its_epoch(grid, tmp_path):
+def test_a_snapshot_is_the_weights_of_its_epoch(grid):
     run = grid.run(grid.cells[0].name)
     assert [path.name for path in snapshots(run)] == ["epoch-001", "epoch-002"]
     first = snapshots(run)[0]
@@ -69,7 +69,7 @@ def test_a_run_stopped_between_two_snapshots_ends_with_the_same_ones(grid, tmp_p
         train(config, tmp_path / "again")
     assert [path.name for path in snapshots(tmp_path / "again")] == ["epoch-001"]
     train(config, tmp_path / "again")
-    assert steps[5] < steps[4] + 1
+    assert 0 < steps[5] <= steps[4]  # from a checkpoint on, not from the start
     for ours, theirs in zip(snapshots(tmp_path / "again"), snapshots(whole), strict=True):
         same = load_file(ours / "weights.safetensors"), load_file(theirs / "weights.safetensors")
         assert all(torch.equal(same[0][name], same[1][name]) for name in same[0])

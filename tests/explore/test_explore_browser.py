@@ -1,7 +1,6 @@
 """The page in a real browser: sliders, steps, uploads, download; accessible; nothing from outside."""
 
 import re
-import shutil
 
 import pytest
 from explored import ODD, gallery, odd_gallery, subject
@@ -14,13 +13,8 @@ from pellucid.explore.server import running
 from pellucid.explore.views import Change, Viewer
 from pellucid.explore.worker import Busy
 
-CHROMIUM = shutil.which("chromium")
-playwright = pytest.importorskip("playwright.sync_api", reason="the page's browser tests need playwright")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the page's browser tests need axe")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="the page's browser tests need Debian's chromium"),
-]
+pytestmark = pytest.mark.browser
 DESKTOP = {"viewport": {"width": 1280, "height": 900}}
 DARK_PHONE = {"viewport": {"width": 390, "height": 800}, "is_mobile": True, "has_touch": True, "color_scheme": "dark"}
 SMALL = Budget(eps=0.1, step_size=0.02, steps=5, k=100)
@@ -36,15 +30,6 @@ def address(shown):
     with pytest.MonkeyPatch.context() as patch, running(shown) as found:
         patch.setattr(views, "budget_for", lambda _: SMALL)
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser():
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield found
-        found.close()
 
 
 class Tab:

@@ -8,12 +8,8 @@ from pellucid.passport import Claim, passport_facts, write_passport, write_pdf
 from pellucid.report import read_run
 
 CHROMIUM = shutil.which("chromium")
-playwright = pytest.importorskip("playwright.sync_api", reason="the passport's browser tests need playwright")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the passport's browser tests need axe")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="the passport's browser tests need Debian's chromium"),
-]
+pytestmark = pytest.mark.browser
 CLAIMS = [
     Claim("gini", "at_least", 0.6, "a note"),
     Claim("accuracy", "at_least", 0.75),
@@ -27,15 +23,6 @@ def page_path(measured, tmp_path_factory):
     run = read_run(measured)
     write_passport(run, out, claims=CLAIMS, against=passport_facts(run, ()))
     return out
-
-
-@pytest.fixture(scope="module")
-def browser():
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield found
-        found.close()
 
 
 @pytest.mark.parametrize(("width", "media"), [(1200, "screen"), (390, "screen"), (680, "print")])
@@ -68,6 +55,7 @@ def test_axe_finds_nothing(browser, page_path):
     context.close()
 
 
+@pytest.mark.skipif(CHROMIUM is None, reason="browser tests need Debian's chromium")
 def test_it_prints_with_tags_and_without_the_clock(page_path, tmp_path):
     page, created = page_path.read_text(encoding="utf-8"), "2026-01-01T00:00:00+00:00"
     write_pdf(page, tmp_path / "one.pdf", chromium=CHROMIUM, created=created)

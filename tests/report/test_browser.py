@@ -1,18 +1,11 @@
 """The report in a real browser: complete, offline, readable at every width and in both colour schemes."""
 
-import shutil
-
 import pytest
 from fake_runs import write_grid, write_runs
 
 from pellucid.report import write_report
 
-CHROMIUM = shutil.which("chromium")
-playwright = pytest.importorskip("playwright.sync_api", reason="the report's browser tests need playwright")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="the report's browser tests need Debian's chromium"),
-]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -20,15 +13,6 @@ def page_path(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     write_runs(folder)
     return write_report(folder)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield found
-        found.close()
 
 
 @pytest.fixture(params=[(1200, "light"), (1200, "dark"), (390, "light"), (390, "dark")], ids=str)

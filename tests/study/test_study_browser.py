@@ -1,7 +1,5 @@
 """The study in a real browser: by mouse, by keyboard alone, on a phone; accessible; offline; nothing from outside."""
 
-import shutil
-
 import pytest
 from tiny_study import build_tiny
 
@@ -9,13 +7,8 @@ from pellucid.study import exporting
 from pellucid.study.store import open_store
 from pellucid.study.web.server import open_site, running
 
-CHROMIUM = shutil.which("chromium")
-playwright = pytest.importorskip("playwright.sync_api", reason="the study's browser tests need playwright")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the study's browser tests need axe")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="the study's browser tests need Debian's chromium"),
-]
+pytestmark = pytest.mark.browser
 CHECKS = [{"id": "check-1", "text": "Please answer “Agree” here.", "expected": 4}]
 DESKTOP = {"viewport": {"width": 1200, "height": 900}}
 PHONE = {
@@ -40,15 +33,6 @@ def folder(tmp_path_factory):
 def link(folder):
     with running(folder) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser():
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield found
-        found.close()
 
 
 class Tab:

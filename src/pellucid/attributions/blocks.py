@@ -20,7 +20,10 @@ def block_numbers(height: int, width: int, block: int) -> Tensor:
 def regression_on_blocks(
     model: nn.Module, x: Image, target: Labels, *, method: str, block: int, samples: int, seed: int
 ) -> Attribution:
-    """The weights that a regression of Captum (``Lime``, ``KernelShap``) gives to blocks switched off at random."""
+    """The weights that a regression of Captum (``Lime``, ``KernelShap``) gives to blocks switched off at random.
+
+    [B, C, H, W], in logits a block; `x` [B, C, H, W] and `target` [B] as in :func:`~pellucid.attributions.gradient`.
+    """
     return captum_attribution(
         model,
         x,

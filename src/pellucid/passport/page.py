@@ -5,10 +5,11 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 
 from pellucid.passport.comparing import Difference
 from pellucid.passport.pictures import Gallery
+from pellucid.report.templating import page_environment
 from pellucid.report.words import count
 
 ARROWS = {"higher": "↑", "lower": "↓", "": ""}
@@ -19,14 +20,8 @@ MARKS = {"pass": "✓", "fail": "✗", "not testable": "–"}
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("pellucid.passport"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = page_environment("pellucid.passport")
+    environment.keep_trailing_newline = True
     environment.filters["count"] = count
     return environment
 

@@ -7,6 +7,7 @@ what a run of that length would have become; the notes say so.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from statistics import fmean
 
 from pellucid.report import measures
 from pellucid.report.arms import Arm, seed_values
@@ -87,7 +88,7 @@ def _at_cost(arms: Sequence[Arm]) -> Matched | None:
 
 def _at_accuracy(arms: Sequence[Arm]) -> Matched | None:
     """The target is what the least accurate arm reaches at its best."""
-    target = min(_mean([max(map(accuracy, candidates(run))) for run in arm.runs]) for arm in arms)
+    target = min(fmean([max(map(accuracy, candidates(run))) for run in arm.runs]) for arm in arms)
 
     def nearest(run: Run) -> Run | None:
         found = min(candidates(run), key=lambda one: abs(accuracy(one) - target))
@@ -116,7 +117,3 @@ def _chosen(
 def _place(run: Run) -> str:
     epoch = lookup(run.manifest, "snapshot.epoch")
     return "the end of training" if epoch is None else f"epoch {epoch}"
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

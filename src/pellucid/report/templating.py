@@ -16,15 +16,16 @@ def _entry(entry: Any) -> Markup:
     return escape(str(entry)) if address is None else Markup('<a href="{}">{}</a>').format(address, str(entry))
 
 
+def page_environment(package: str) -> Environment:
+    """The templates of a package, for pages with other people's names: all is escaped, nothing undefined passes."""
+    return Environment(
+        loader=PackageLoader(package), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("pellucid.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("pellucid.report")
     filters = (number, interval, count, row_label, counts_text, dropped_text)
     environment.filters.update({function.__name__: function for function in filters})
     environment.filters["entry"] = _entry
