@@ -11,9 +11,9 @@ import pellucid
 
 ROOT = Path(pellucid.__file__).parent
 ORDER = [
-    "errors files types randomness modes gradients naming data filters models attacks regularisers objectives training",
-    "attributions metrics theory statistics experiments doctor integrations report gate passport study explore",
-    "cli __main__",
+    "errors files types randomness modes memory_format gradients naming data filters models attacks regularisers",
+    "objectives training attributions metrics theory statistics experiments doctor integrations report gate passport",
+    "study explore cli __main__",
 ]
 LAYERS = " ".join(ORDER).split()
 WITHOUT_TORCH = ("errors", "files", "naming", "statistics", "report", "gate", "passport", "study")

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from pellucid.attacks.ball import Ball
 from pellucid.gradients import cross_entropy_with, input_gradient
+from pellucid.memory_format import fast_memory_format
 from pellucid.types import Image, Labels, check_images, check_labels
 
 PIXELS = (0.0, 1.0)
@@ -50,9 +51,10 @@ def pgd(
     x = x.detach()
     adversarial = x if start is None else _into(clamp, x + start)
     score = cross_entropy_with(y)
-    for _ in range(steps):
-        _, gradient = input_gradient(model, adversarial, score)
-        adversarial = _step(x, adversarial, gradient, ball, step_size, clamp)
+    with fast_memory_format(model, x):
+        for _ in range(steps):
+            _, gradient = input_gradient(model, adversarial, score)
+            adversarial = _step(x, adversarial, gradient, ball, step_size, clamp)
     return adversarial
 
 
@@ -85,6 +87,13 @@ def worst_case(
         bool [B]: correctly classified at x and at every iterate.
     """
     check_images(x, y)
+    with fast_memory_format(model, x):
+        return _worst_case(model, x, y, ball, step_size, steps, starts)
+
+
+def _worst_case(
+    model: nn.Module, x: Image, y: Labels, ball: Ball, step_size: float, steps: int, starts: Sequence[Tensor | None]
+) -> tuple[Image, Tensor]:
     found = x.detach().clone()
     with torch.no_grad():
         logits = model(x)

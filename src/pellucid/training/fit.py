@@ -6,7 +6,7 @@ import signal
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 from pellucid.data.dataset import Dataset
 from pellucid.errors import BadInput, RunFailed
 from pellucid.files import write_json_lines
+from pellucid.memory_format import fast_memory_format
 from pellucid.modes import unwrapped
 from pellucid.naming import find, options_of
 from pellucid.objectives.fast_adversarial import overfitting_alarm
@@ -107,6 +108,8 @@ def fit(
     batches = Batches(train, settings, seed, attention=takes_attention(objective, train))
     if batches.size % fabric.world_size:
         raise BadInput(f"batch_size {batches.size} cannot be shared over {fabric.world_size} processes evenly")
+    layout = ExitStack()  # entered before DistributedDataParallel lays out its buckets
+    layout.enter_context(fast_memory_format(model, train.batch([0])[0].to(fabric.device)))
     freeze(model, settings.freeze)
     optimizer = make_optimizer(model, settings.optimizer)
     average = None if settings.ema is None else Average(model, settings.ema)
@@ -118,7 +121,7 @@ def fit(
     run = _Run(fabric, model, optimizer, settings, seed, directory, state, batches.per_epoch, average)
     factor = make_schedule(settings.schedule)
     eps_at(regularised, settings.eps_warm_up, 0.0)  # an objective without eps is refused before anything is computed
-    with reporter, stop_signals() as stop:
+    with layout, reporter, stop_signals() as stop:
         run.begin(held_out, reporter)
         clock = saved = time.monotonic()
         while state.step < batches.steps:

@@ -1,6 +1,7 @@
 """The rows of a run's measurement: one a test image for the accuracies, one a measured image for each attribution."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
@@ -17,6 +18,7 @@ from pellucid.experiments.measure.runs import Loaded
 from pellucid.experiments.measure.settings import SANITY, MeasureSettings, Robustness
 from pellucid.experiments.suite import LOADER_BATCH, Batch, Explainer, clean, explainer, images_per_unit, legacy
 from pellucid.experiments.suite.evidence import COMPARED, EVIDENCE
+from pellucid.memory_format import fast_memory_format
 from pellucid.metrics.robustness import robust_accuracy
 from pellucid.metrics.stability.outlier_dependence import outlier_dependence
 from pellucid.randomness import generator
@@ -92,7 +94,12 @@ class Study:
     def measured(self, part: str, positions: range, notes: Notebook, tick: Callable[[int], None]) -> dict[int, Row]:
         """What a profile measures of the images at `positions`, which begin where a unit does."""
         size, measure = self._parts()[part]
-        return notes.over(part, torch.tensor(positions).split(size), measure, tick)
+        x, _ = to_device(self.images.batch([0]), self.run.model)
+        models = [self.run.model, *(twin.model for twin in self.twins.values())]
+        with ExitStack() as layouts:  # the maps of all are compared, so they are made in the same way
+            for model in models:
+                layouts.enter_context(fast_memory_format(model, x))
+            return notes.over(part, torch.tensor(positions).split(size), measure, tick)
 
     def _parts(self) -> dict[str, tuple[int, Callable[[Tensor], dict[str, Tensor]]]]:
         """What is measured of a batch of which size, for each profile."""

@@ -4,7 +4,7 @@ The batch's model and images are those of the space that the published code work
 [0, 1] (D-M4) and takes its gradients.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from pellucid.experiments.suite.batch import Batch
 from pellucid.experiments.suite.headline import (
@@ -24,15 +24,6 @@ from pellucid.metrics.stability.ssim import ssim_legacy
 
 LOADER_BATCH = 32
 """The published loaders' batch: the legacy Gini depends on it (D-M3)."""
-
-
-def legacy(batch: Batch, metrics: Sequence[str], seed: int) -> Row:
-    """The measurements named in `metrics`, of those that the published code makes."""
-    row: Row = {}
-    for metric in metrics:
-        if metric in LEGACY:
-            row |= LEGACY[metric](batch, seed)
-    return row
 
 
 def _gini_legacy(batch: Batch, _: int) -> Row:
