@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 from pellucid.data.dataset import Dataset
+from pellucid.memory_format import fast_memory_format
 from pellucid.training.fit import make_optimizer, peak_memory
 from pellucid.training.freezing import freeze
 from pellucid.training.progress import duration
@@ -47,6 +47,8 @@ def estimate(
 
     Neither the model nor any random state of the run that follows is touched.
     """
+    from lightning_fabric import Fabric  # noqa: PLC0415 (with what it imports, it takes seconds)
+
     on_gpu = settings.device != "cpu" and torch.cuda.is_available()
     fabric = Fabric(accelerator="cuda" if on_gpu else "cpu", devices=1, precision=settings.precision)
     trial = copy.deepcopy(model)
@@ -62,13 +64,12 @@ def estimate(
 
     times: list[float] = []
     hook = trial.register_forward_hook(count)
-    try:
+    with fast_memory_format(trial, train.batch([0])[0].to(fabric.device)):
         while len(times) < 3 and sum(times) < 10:
             forwarded, began = 0, time.perf_counter()
             optimise(fabric, wrapped, optimizer, objective, batches(0, 0, 1), seed=seed, step=0)
             times.append(time.perf_counter() - began)
-    finally:
-        hook.remove()
+    hook.remove()  # from the copy: it is validated, too
     passes = forwarded / batches.size
     per_step = min(times[1:] or times)
     epochs = -(-batches.steps // batches.per_epoch)

@@ -10,11 +10,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import nn
 from torch.optim import Optimizer
 
@@ -36,6 +34,9 @@ from pellucid.training.snapshots import snapshot_epochs, snapshot_folder
 from pellucid.training.step import Batches, Objective, optimise, takes_attention
 from pellucid.training.validate import MAP_SCORE, Validation, score, validated
 from pellucid.training.warm_up import eps_at
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 CHECKPOINT, WEIGHTS, HISTORY = "checkpoint.safetensors", "weights.safetensors", "history.jsonl"
 AVERAGE = "average."
@@ -154,7 +155,7 @@ def fit(
 class _Run:
     """The parts of a run that its checkpoint and its epoch end need."""
 
-    fabric: Fabric
+    fabric: "Fabric"
     model: nn.Module
     optimizer: Optimizer
     settings: TrainingSettings
@@ -239,8 +240,11 @@ class _Run:
         self.fabric.barrier()
 
 
-def launch(settings: TrainingSettings) -> Fabric:
+def launch(settings: TrainingSettings) -> "Fabric":
     """Fabric for one process, or for the processes that torchrun started (DistributedDataParallel)."""
+    from lightning_fabric import Fabric  # noqa: PLC0415 (with what it imports, it takes seconds)
+    from lightning_fabric.strategies.ddp import DDPStrategy  # noqa: PLC0415
+
     wanted = settings.device
     if wanted == "cuda" and not torch.cuda.is_available():
         raise BadInput("device 'cuda' was asked for, but torch sees no CUDA device; use device: auto or cpu")

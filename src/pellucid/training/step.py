@@ -2,11 +2,9 @@
 
 import inspect
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -16,6 +14,10 @@ from pellucid.randomness import generator, seed_from
 from pellucid.training.augment import augment
 from pellucid.training.settings import TrainingSettings
 from pellucid.types import Image, Labels, Loss
+
+if TYPE_CHECKING:  # it imports torchmetrics where that is installed, and all that this imports: seconds
+    from lightning_fabric import Fabric
+    from lightning_fabric.wrappers import _FabricModule
 
 Objective = Callable[..., Loss]
 """``objective(model, x, y, generator=…)`` with its hyperparameters bound. One with a parameter `attention` also gets
@@ -76,8 +78,8 @@ def takes_attention(objective: Objective, train: Dataset) -> bool:
 
 
 def optimise(
-    fabric: Fabric,
-    model: nn.Module | _FabricModule,
+    fabric: "Fabric",
+    model: "nn.Module | _FabricModule",
     optimizer: Optimizer,
     objective: Objective,
     batch: Batch,

@@ -8,8 +8,6 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import distributed
 
 from pellucid.errors import BadInput
@@ -66,6 +64,9 @@ def join() -> Team:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return ALONE
+    from lightning_fabric import Fabric  # noqa: PLC0415 (with what it imports, it takes seconds)
+    from lightning_fabric.strategies.ddp import DDPStrategy  # noqa: PLC0415
+
     local = int(os.environ["LOCAL_WORLD_SIZE"])
     fabric = Fabric(
         accelerator="cuda" if torch.cuda.device_count() >= local else "cpu",
