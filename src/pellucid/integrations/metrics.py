@@ -12,6 +12,7 @@ from pellucid.experiments.suite import NOISE_LEVELS, Batch, explainer
 from pellucid.experiments.suite.headline import noisy, per_level, ros_row
 from pellucid.integrations.extras import missing
 from pellucid.integrations.image_ids import image_ids
+from pellucid.memory_format import fast_memory_format
 from pellucid.metrics.faithfulness.aopc import aopc
 from pellucid.metrics.faithfulness.road import ROAD_PERCENTAGES, road_curve
 from pellucid.metrics.sparsity.gini import gini
@@ -101,7 +102,8 @@ class ExplanationMetric(Metric):
             right = (network(x).argmax(1) == y).nonzero().squeeze(1)
             if len(right):
                 chosen = [ids[i] for i in right.tolist()]
-                values[right] = self.measure(Batch(network, x[right], y[right], chosen, self.explain))
+                with fast_memory_format(network, x):  # as the suite measures
+                    values[right] = self.measure(Batch(network, x[right], y[right], chosen, self.explain))
         return values
 
     def measure(self, batch: Batch) -> Tensor:

@@ -9,6 +9,7 @@ from pellucid.metrics.faithfulness.stencil import Blur, folded
 
 MOST_ITERATIONS = 40
 """4 to 7 are usual. A system that has not converged by then is reported as unsolved."""
+NOT_FINITE = "images to impute must be finite; a kept pixel is NaN or infinite"
 
 
 class Solver:
@@ -50,7 +51,7 @@ class Solver:
         self._fill(images.masked_fill(self.masks, 0))
         size = lanes_max(torch.abs(values, out=operator.left))
         if not size.isfinite().all():
-            raise BadInput("images to impute must be finite; a kept pixel is NaN or infinite")
+            raise BadInput(NOT_FINITE)
         scale = torch.ldexp(torch.ones_like(size), torch.frexp(size).exponent)  # a power of 2: rounds nothing
         mean = self._sum(operator.left.copy_(values.div_(scale))) / self.kept
         values.addcmul_(operator.removed, mean)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,16 +14,23 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from pellucid.errors import BadInput
+from pellucid.metrics.faithfulness import conjugate_gradients
 from pellucid.metrics.faithfulness.conjugate_gradients import Solver
 from pellucid.metrics.faithfulness.stencil import COUPLINGS, degrees
 from pellucid.metrics.faithfulness.threads import on_threads
 from pellucid.types import Image
+
+if TYPE_CHECKING:
+    from pellucid.metrics.faithfulness.compiled import CompiledSolver
 
 LEAST_CELLS, MOST_CELLS, LEAST_LANES = 2**18, 2**20, 10
 """Pixels of the masks of a chunk on a CPU: about 18 fields of this size are worked on, and few should leave its caches;
 but below 10 masks the vectors become short, so that large images get larger chunks."""
 
 CELLS_ON_GPU = 2**24
+
+COMPILED_CELLS, COMPILED_LANES = 2**15, (4, 32)
+"""The same for the compiled solver, whose fields shall stay in the cache of one core."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,9 @@ def impute(images: Image, removed: Tensor, *, tolerance: float = 2e-5) -> Imputa
 
     All pixels of a mask hang together, so this is one linear system per image, shared by its channels. They are solved
     together by conjugate gradients with a multigrid preconditioner, without building a matrix; one image's result does
-    not depend on the others in the batch. ROAD's noise is the caller's to add.
+    not depend on the others in the batch. On CPUs and in float32 that is done by loops which numba compiles when they
+    are first used (some 15 seconds, once an installation; without numba PyTorch does it, three times slower). ROAD's
+    noise is the caller's to add.
 
     Parameters
     ----------
@@ -115,14 +126,18 @@ def _solved(
     images: Image, masks: Tensor, dtype: torch.dtype, tolerance: float
 ) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """For each chunk: indices of its images, the images [n, C, H·W], largest residuals, whether all is solved [n]."""
+    solver = compiled_solver()
+    if solver and images.device.type == "cpu" and dtype == torch.float32:
+        return _solved_compiled(solver, images, masks, tolerance)
     height, width = images.shape[2:]
-    chunks = _chunks(images, masks)
+    chunks = _chunks(masks, _lanes(images))
     lanes = max((len(chosen) for chosen in chunks), default=0)
 
     def solve(chosen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         given = images.index_select(0, chosen).to(dtype).flatten(2)
         imputed, worst, solved = torch.empty_like(given), [], []
-        with _borrowed(height, width, lanes, dtype, images.device) as solver:
+        made_for = (Solver, height, width, lanes, dtype, images.device)
+        with _borrowed(made_for, keep=images.device.type == "cpu") as solver:
             solver.load(masks.flatten(1).index_select(0, chosen))
             for channel, out in zip(given.unbind(1), imputed.unbind(1), strict=True):
                 values, defect, done = solver.solve(channel, tolerance)
@@ -134,41 +149,80 @@ def _solved(
     return on_threads(solve, chunks) if images.device.type == "cpu" else [solve(chosen) for chosen in chunks]
 
 
-def _chunks(images: Image, masks: Tensor) -> list[Tensor]:
-    """Indices of the images to solve together.
+def _solved_compiled(
+    solver: "type[CompiledSolver]", images: Image, masks: Tensor, tolerance: float
+) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """The same in float32 on a CPU, by the compiled solver."""
+    height, width = images.shape[2:]
+    fewest, most = COMPILED_LANES
+    chunks = _chunks(masks, max(fewest, min(most, COMPILED_CELLS // (height * width))))
 
-    Masks of similar size go together because they converge together. A chunk is as large as still fits the caches.
+    def solve(chosen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        given = images.index_select(0, chosen).float().flatten(2).transpose(0, 1).contiguous()
+        gone = masks.flatten(1).index_select(0, chosen)
+        if not given.masked_fill(gone, 0).isfinite().all():
+            raise BadInput(conjugate_gradients.NOT_FINITE)
+        imputed = torch.empty_like(given)
+        with _borrowed((solver, height, width, len(chunks[0]))) as one:
+            one.load(gone.numpy())
+            found = [
+                one.solve(channel.numpy(), gone.numpy(), tolerance, out.numpy())
+                for channel, out in zip(given, imputed, strict=True)
+            ]
+        worst, solved = (torch.from_numpy(np.stack(parts)) for parts in zip(*found, strict=True))
+        return chosen, imputed.transpose(0, 1), worst.amax(0), solved.all(0)
+
+    return on_threads(solve, chunks)
+
+
+@cache
+def compiled_solver() -> "type[CompiledSolver] | None":
+    """The compiled solver, or None where numba is missing or has nowhere to keep what it compiles."""
+    try:
+        from pellucid.metrics.faithfulness.compiled import CompiledSolver  # noqa: PLC0415 (loads a compiler)
+    except (ImportError, RuntimeError):
+        return None
+    return CompiledSolver
+
+
+def _lanes(images: Image) -> int:
+    """How many images to solve together with tensors."""
+    pixels = images.shape[2] * images.shape[3]
+    if images.device.type != "cpu":
+        return max(1, CELLS_ON_GPU // pixels)
+    return max(1, LEAST_CELLS // pixels, min(LEAST_LANES, MOST_CELLS // pixels))
+
+
+def _chunks(masks: Tensor, lanes: int) -> list[Tensor]:
+    """Indices of the images to solve together, about `lanes` at a time, in chunks of equal size but for the last.
+
+    Masks of similar size go together because they converge together.
     """
-    batch, _, height, width = images.shape
+    batch = len(masks)
     if batch == 0:
         return []
-    pixels = height * width
-    lanes = max(1, LEAST_CELLS // pixels, min(LEAST_LANES, MOST_CELLS // pixels))
-    if images.device.type != "cpu":
-        lanes = max(1, CELLS_ON_GPU // pixels)
-    lanes = -(-batch // -(-batch // lanes))  # chunks of equal size
+    lanes = -(-batch // -(-batch // lanes))
     counts = torch.cat([part.sum(1) for part in masks.flatten(1).split(64)])  # sum converts to int64: keep that small
     return list(counts.argsort(stable=True).split(lanes))
 
 
-_kept: dict[tuple[object, ...], list[Solver]] = {}
+_kept: dict[tuple[Any, ...], list[Any]] = {}
 """Solvers of the last size on a CPU, ready to be used again: touching fresh buffers can cost as much as the arithmetic
 in them."""
 
 
 @contextmanager
-def _borrowed(height: int, width: int, lanes: int, dtype: torch.dtype, device: torch.device) -> Iterator[Solver]:
-    """A solver of this size that nobody else uses meanwhile, made anew or, on a CPU, kept from the last call."""
-    made_for = (height, width, lanes, dtype, device.type)
+def _borrowed(made_for: tuple[Any, ...], *, keep: bool = True) -> Iterator[Any]:
+    """A solver (its class and what it is made with) that nobody else uses meanwhile, new or kept from the last call."""
     if made_for not in _kept:
         _kept.clear()  # frees the old ones first
     kept = _kept.setdefault(made_for, [])
     try:
         solver = kept.pop()
     except IndexError:
-        solver = Solver(height, width, lanes, dtype, device)
+        solver = made_for[0](*made_for[1:])
     yield solver
-    if device.type == "cpu":
+    if keep:
         kept.append(solver)
 
 
