@@ -95,8 +95,8 @@ def evaluation(settings: Settings) -> list[Row]:
     with torch.no_grad():
         theirs = torch.from_numpy(settings.neighbours("attack", **given)["images"]).to(x)
         fooled = [model(images).argmax(1) != y for images in (torch.from_numpy(attacked).to(x), theirs)]
-    # A step takes the sign of the gradient, so that rounding (of channels-last sums, say) can turn a pixel of a gradient
-    # near 0, and 40 steps carry that on: in every tenth pixel of a hardly trained network, in a thirtieth of a trained one.
+    # A step takes the sign of the gradient, so rounding (of channels-last sums, say) can turn a pixel of a gradient
+    # near 0, and 40 steps carry that on: a tenth of the pixels where hardly anything was learnt, else a thirtieth.
     same = float((np.abs(attacked - theirs.cpu().numpy()) > 1e-5).mean())
     verdicts = agreeing("verdicts, share", float((fooled[0] != fooled[1]).float().mean()), 0.02)
     checked = f"{verdicts}, {agreeing('pixels, share', same, 0.15)}"
