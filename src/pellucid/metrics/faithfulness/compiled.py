@@ -99,11 +99,10 @@ class CompiledSolver:
                 _add(pixels.left, arrived.astype(np.float32), self.values, S)
             if not running.any():
                 break
-            _turn(pixels.left, (product / previous * (iteration > 0)).astype(np.float32), self.direction, S)
-            curvature = _times(self.direction, self.removed, self.degree, self.image, S)
+            turn = (product / previous * (iteration > 0)).astype(np.float32)
+            curvature = _turn(pixels.left, turn, self.direction, self.removed, self.degree, self.image, S)
             step = (running * product / np.maximum(curvature, TINY)).astype(np.float32)
-            _add(self.direction, step, self.values, S)
-            _add(self.image, -step, pixels.residual, S)
+            _step(self.direction, self.image, step, self.values, pixels.residual, S)
             previous = np.maximum(product, TINY)
         return running
 
@@ -114,20 +113,20 @@ class CompiledSolver:
             _substitute(self.factors, grid.residual, grid.correction, S)
             return
         below = self.grids[level + 1]
-        _start(grid.inverse, grid.residual, grid.correction, S)
-        for _ in range(self.visits[level]):
-            if level == 0:
-                _spread_out(grid.correction, self.removed, grid.left, S)
-            else:
-                _remainder(grid.entries, grid.correction, grid.residual, grid.left, S)
-            _restrict(grid.left, below.residual, S)
+        if level == 0:
+            pixels = grid.inverse, grid.residual, self.removed, grid.correction, grid.left
+            _pixels_down(*pixels, below.residual, S)
+            self._cycle(1)
+            _pixels_up(below.correction, *pixels, S)
+            return
+        points = grid.inverse, grid.residual, grid.entries, grid.correction, grid.left
+        for visit in range(self.visits[level]):
+            _down(*points, below.residual, visit == 0, S)
             self._cycle(level + 1)
-            _prolong(below.correction, grid.correction, S)
-            if level == 0:
-                _last_sweep(grid.correction, grid.inverse, grid.residual, self.removed, grid.left, S)
-            else:
-                _remainder(grid.entries, grid.correction, grid.residual, grid.left, S)
-                _sweep(grid.inverse, grid.left, grid.correction, S)
+            _up(below.correction, *points, S)
+
+
+# Kernels. Those that Python calls are long enough that two threads seldom wait for each other to call one.
 
 
 @compiled
@@ -285,6 +284,44 @@ def _substitute(factors: Field, residual: Field, correction: Field, S: int) -> N
             for q in range(p):
                 x[q] -= factor[p, q] * x[p]
             correction[p // columns + 1, S * (p % columns + 1) + lane] = x[p]
+
+
+@compiled
+def _pixels_down(
+    inverse: Field, residual: Field, removed: Field, correction: Field, left: Field, below: Field, S: int
+) -> None:
+    """A sweep from zero on the pixels; what it leaves becomes the residual of the grid below."""
+    _start(inverse, residual, correction, S)
+    _spread_out(correction, removed, left, S)
+    _restrict(left, below, S)
+
+
+@compiled
+def _pixels_up(
+    below: Field, inverse: Field, residual: Field, removed: Field, correction: Field, left: Field, S: int
+) -> None:
+    """Add the correction of the grid below, and sweep once more; the result goes to `left`."""
+    _prolong(below, correction, S)
+    _last_sweep(correction, inverse, residual, removed, left, S)
+
+
+@compiled
+def _down(
+    inverse: Field, residual: Field, entries: Field, correction: Field, left: Field, below: Field, first: bool, S: int
+) -> None:
+    """The same on a coarser grid; a sweep on the first visit only."""
+    if first:
+        _start(inverse, residual, correction, S)
+    _remainder(entries, correction, residual, left, S)
+    _restrict(left, below, S)
+
+
+@compiled
+def _up(below: Field, inverse: Field, residual: Field, entries: Field, correction: Field, left: Field, S: int) -> None:
+    """The same on a coarser grid."""
+    _prolong(below, correction, S)
+    _remainder(entries, correction, residual, left, S)
+    _sweep(inverse, left, correction, S)
 
 
 @compiled
@@ -457,8 +494,15 @@ def _add(x: Field, by: Field, out: Field, S: int) -> None:
 
 
 @compiled
-def _turn(correction: Field, by: Field, direction: Field, S: int) -> None:
-    """Direction = correction + by · direction with a number for each lane [S]."""
+def _step(direction: Field, image: Field, by: Field, values: Field, residual: Field, S: int) -> None:
+    """Go along the direction, each lane as far as `by` says."""
+    _add(direction, by, values, S)
+    _add(image, -by, residual, S)
+
+
+@compiled
+def _turn(correction: Field, by: Field, direction: Field, removed: Field, degree: Field, image: Field, S: int) -> Any:
+    """The next direction, correction + by · direction, and A of it; its curvature in each lane [S]."""
     n = direction.shape[1] - 3 * S
     spread = np.empty(n, dtype=direction.dtype)
     for k in range(n):
@@ -467,32 +511,33 @@ def _turn(correction: Field, by: Field, direction: Field, S: int) -> None:
         to, of = _row(direction, i, S, n), _row(correction, i, S, n)
         for k in range(n):
             to[k] = of[k] + spread[k] * to[k]
+    return _times(direction, removed, degree, image, S)
 
 
 @compiled
 def _begin(images: Field, masks: Field, values: Field, S: int) -> Field:
     """The kept pixels over a power of 2 near their largest, [S], and their mean at the removed ones."""
     width = values.shape[1] // S - 3
-    scale = np.ones(S)
-    for lane in range(S):
-        if lane >= len(images):
-            for i in range(1, values.shape[0] - 2):
-                for j in range(1, width + 1):
-                    values[i, S * j + lane] = 0
-            continue
+    scale, mean, by = np.ones(S), np.zeros(S, dtype=np.float32), np.zeros(S, dtype=np.float32)
+    for lane in range(len(images)):
         image, mask = images[lane], masks[lane]
-        largest, total, count = 0.0, 0.0, 0
+        largest, total, count = np.float32(0), 0.0, 0
         for k in range(len(image)):
             if not mask[k]:
                 largest, total, count = max(largest, abs(image[k])), total + image[k], count + 1
         if largest > 0:
-            scale[lane] = 2.0 ** (np.floor(np.log2(largest)) + 1)
-        mean, by = np.float32(total / count / scale[lane]), np.float32(1 / scale[lane])
-        for i in range(values.shape[0] - 3):
-            row = values[i + 1]
-            for j in range(width):
-                k = i * width + j
-                row[S * (j + 1) + lane] = mean if mask[k] else image[k] * by
+            scale[lane] = 2.0 ** (np.floor(np.log2(np.float64(largest))) + 1)
+        mean[lane], by[lane] = total / count / scale[lane], 1 / scale[lane]
+    for i in range(values.shape[0] - 3):  # row by row, which stays in the cache while the lanes come in
+        row = _row(values, i + 1, S, S * width)
+        for lane in range(S):
+            if lane < len(images):
+                image, mask = images[lane, i * width : (i + 1) * width], masks[lane, i * width : (i + 1) * width]
+                for j in range(width):
+                    row[S * j + lane] = mean[lane] if mask[j] else image[j] * by[lane]
+            else:
+                for j in range(width):
+                    row[S * j + lane] = 0
     return scale
 
 
@@ -500,13 +545,13 @@ def _begin(images: Field, masks: Field, values: Field, S: int) -> Field:
 def _finished(values: Field, scale: Field, images: Field, masks: Field, out: Field, S: int) -> None:
     """The images with the removed pixels imputed."""
     width = values.shape[1] // S - 3
-    for lane in range(len(images)):
-        image, mask, into, size = images[lane], masks[lane], out[lane], np.float32(scale[lane])
-        for i in range(values.shape[0] - 3):
-            row = values[i + 1]
+    for i in range(values.shape[0] - 3):
+        row = _row(values, i + 1, S, S * width)
+        for lane in range(len(images)):
+            image, mask = images[lane, i * width : (i + 1) * width], masks[lane, i * width : (i + 1) * width]
+            into, size = out[lane, i * width : (i + 1) * width], np.float32(scale[lane])
             for j in range(width):
-                k = i * width + j
-                into[k] = row[S * (j + 1) + lane] * size if mask[k] else image[k]
+                into[j] = row[S * j + lane] * size if mask[j] else image[j]
 
 
 @compiled

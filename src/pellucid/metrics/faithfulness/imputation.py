@@ -29,8 +29,8 @@ but below 10 masks the vectors become short, so that large images get larger chu
 
 CELLS_ON_GPU = 2**24
 
-COMPILED_CELLS, COMPILED_LANES = 2**15, (4, 32)
-"""The same for the compiled solver, whose fields shall stay in the cache of one core."""
+COMPILED_CELLS, COMPILED_LANES = 2**17, (4, 128)
+"""The same for the compiled solver: fewer stay in a core's cache, but more keep threads from waiting for Python."""
 
 
 @dataclass(frozen=True)
