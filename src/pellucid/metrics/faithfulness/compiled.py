@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from pellucid.errors import BadInput
 from pellucid.metrics.faithfulness import conjugate_gradients
 from pellucid.metrics.faithfulness.multigrid import RIDGE, level_sizes, visits_of
 from pellucid.metrics.faithfulness.stencil import degrees
@@ -66,7 +67,7 @@ class CompiledSolver:
     def solve(
         self, images: NDArray[np.float32], masks: NDArray[np.bool_], tolerance: float, out: NDArray[np.float32]
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Impute one channel [n, H·W] of the images, under the masks loaded, into `out`; kept pixels must be finite.
+        """Impute one channel [n, H·W] of the images, under the masks loaded, into `out`.
 
         Returns
         -------
@@ -76,6 +77,8 @@ class CompiledSolver:
             belies that [n].
         """
         scale = _begin(images, masks, self.values, self.lanes)
+        if not np.isfinite(scale).all():
+            raise BadInput(conjugate_gradients.NOT_FINITE)
         running = self._iterate(tolerance)
         defect = _defects(self.values, self.removed, self.degree, self.lanes)
         _finished(self.values, scale, images, masks, out, self.lanes)
@@ -516,17 +519,23 @@ def _turn(correction: Field, by: Field, direction: Field, removed: Field, degree
 
 @compiled
 def _begin(images: Field, masks: Field, values: Field, S: int) -> Field:
-    """The kept pixels over a power of 2 near their largest, [S], and their mean at the removed ones."""
+    """The kept pixels over a power of 2 near their largest, [S], and their mean at the removed ones.
+
+    The power is NaN where a kept pixel is not finite.
+    """
     width = values.shape[1] // S - 3
     scale, mean, by = np.ones(S), np.zeros(S, dtype=np.float32), np.zeros(S, dtype=np.float32)
     for lane in range(len(images)):
         image, mask = images[lane], masks[lane]
-        largest, total, count = np.float32(0), 0.0, 0
+        total, count = 0.0, 0
+        largest: Any = np.float32(0)
         for k in range(len(image)):
-            if not mask[k]:
-                largest, total, count = max(largest, abs(image[k])), total + image[k], count + 1
+            kept: Any = np.float32(0) if mask[k] else image[k]
+            largest, total, count = max(largest, abs(kept)), total + kept, count + (not mask[k])
         if largest > 0:
             scale[lane] = 2.0 ** (np.floor(np.log2(np.float64(largest))) + 1)
+        if not np.isfinite(total):
+            scale[lane] = np.nan
         mean[lane], by[lane] = total / count / scale[lane], 1 / scale[lane]
     for i in range(values.shape[0] - 3):  # row by row, which stays in the cache while the lanes come in
         row = _row(values, i + 1, S, S * width)
