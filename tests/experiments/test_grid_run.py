@@ -10,11 +10,13 @@ import small_grid
 from small_grid import finish, numbers, ready, spec
 
 from pellucid.errors import BadInput, RunFailed
+from pellucid.experiments.config import check
 from pellucid.experiments.grid.measuring import measure_settings
 from pellucid.experiments.grid.price import price
 from pellucid.experiments.grid.reuse import reuse
 from pellucid.experiments.grid.run import Outcome, planned, retry, shard
 from pellucid.experiments.grid.status import standings
+from pellucid.experiments.train import read_run
 from pellucid.report import read_runs
 
 
@@ -144,6 +146,19 @@ def test_finished_runs_from_elsewhere_are_reused(done, tmp_path):
     assert not (grid.run(name) / "measurements").exists()
     assert [one.state for one in standings(grid)] == ["finished", "finished", "waiting"]
     assert reuse(grid, [done]) == []
+
+
+def test_a_reused_run_is_called_what_the_cell_is_called(done, tmp_path):
+    axes = {"arm": {"A": {"group": "one", "objective": "natural"}, "B": {"objective": "natural"}}, "seed": [0]}
+    grid = ready(spec(axes=axes), tmp_path / "new")
+    twin = next(done.glob("runs/N-seed0-*"))
+    before = (twin / "config.yaml").read_text()
+    assert len(reuse(grid, [done])) == 2
+    names = [(read_run(grid.run(cell.name))[0].arm, read_run(grid.run(cell.name))[0].group) for cell in grid.cells]
+    assert names == [(check(cell.config).arm, check(cell.config).group) for cell in grid.cells]
+    assert "one" in {group for _, group in names}
+    assert (twin / "config.yaml").read_text() == before
+    assert finish(grid).measured
 
 
 def test_a_run_of_other_data_or_another_version_is_not_reused(copied, tmp_path):

@@ -1,5 +1,6 @@
 """Imputation against a dense solve written here, Quantus 0.5.3, golden values, and properties of the equation."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -13,6 +14,8 @@ from pellucid.metrics.faithfulness import conjugate_gradients, imputation
 from pellucid.metrics.faithfulness.compiled import CompiledSolver
 from pellucid.metrics.faithfulness.imputation import impute
 from pellucid.metrics.faithfulness.multigrid import Multigrid
+
+COMPILED = imputation.compiled_solver
 
 
 @pytest.fixture(scope="module", params=["compiled", "tensors"], autouse=True)
@@ -346,6 +349,26 @@ def test_half_precision_images_come_back_in_half_precision(dtype):
     result = impute(images, removed).images
     assert result.dtype == dtype
     assert torch.equal(result, impute(images.float(), removed).images.to(dtype))
+
+
+def test_both_solvers_agree():
+    generator = torch.Generator().manual_seed(14)
+    removed = torch.stack([mask(kind, 29, 34, generator) for kind in KINDS])
+    images = torch.rand(len(removed), 2, 29, 34, generator=generator)
+    with pytest.MonkeyPatch.context() as patch:
+        found = []
+        for solver in (COMPILED, lambda: None):
+            patch.setattr(imputation, "compiled_solver", solver)
+            found.append(impute(images, removed))
+    assert (found[0].images - found[1].images).abs().max() < 5e-6
+    assert not (found[0].direct | found[1].direct).any()
+
+
+def test_without_numba_tensors_do_the_work(monkeypatch):
+    assert COMPILED() is CompiledSolver
+    monkeypatch.setitem(sys.modules, "numba", None)
+    monkeypatch.delitem(sys.modules, CompiledSolver.__module__)
+    assert COMPILED.__wrapped__() is None
 
 
 def test_an_empty_batch_is_no_error():

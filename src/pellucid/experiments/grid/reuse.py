@@ -7,30 +7,39 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
 from pellucid.errors import BadInput
 from pellucid.experiments.build import load_splits
 from pellucid.experiments.config import RunConfig, check, plain
 from pellucid.experiments.grid.baton import holding
 from pellucid.experiments.grid.store import Cell, Grid
-from pellucid.experiments.manifest import MANIFEST, versions
+from pellucid.experiments.manifest import CONFIG, MANIFEST, versions
 from pellucid.experiments.train import read_run
-from pellucid.files import read_json
+from pellucid.files import read_json, write_atomic
 from pellucid.training.fit import WEIGHTS
 from pellucid.training.snapshots import SNAPSHOTS
+
+NAMELESS = {"arm": None, "group": None}
+"""What a run is called decides none of its numbers."""
 
 
 def reuse(grid: Grid, folders: Sequence[Path]) -> list[str]:
     """Fill unfinished cells with finished runs found below `folders` (of grids or single ones).
 
-    A run serves if its config, its training, validation and test images, and the version of Pellucid are the cell's.
-    Its files are hard-linked, or copied where they lie on another disk.
+    A run serves if its config, its training, validation and test images, and the version of Pellucid are the cell's;
+    what arm and group are called is the cell's business. Its files are hard-linked, or copied where they lie on another
+    disk.
 
     Returns
     -------
     The names of the filled cells.
     """
-    wanted = {_key(check(cell.config)): cell for cell in grid.cells if not grid.trained(cell.name)}
-    filled = []
+    wanted: dict[str, list[Cell]] = {}
+    for cell in grid.cells:
+        if not grid.trained(cell.name):
+            wanted.setdefault(_key(check(cell.config)), []).append(cell)
+    filled: list[str] = []
     for manifest in (path for folder in folders for path in _manifests(folder)):
         run = manifest.parent
         if not wanted or run.resolve().is_relative_to(grid.directory.resolve()):
@@ -38,9 +47,12 @@ def reuse(grid: Grid, folders: Sequence[Path]) -> list[str]:
         found = read_json(manifest)
         if found.get("status") != "finished" or found["versions"].get("pellucid") != versions()["pellucid"]:
             continue
-        cell = wanted.get(key := _key(read_run(run)[0]))
-        if cell is not None and _same_data(check(cell.config), found["data"]) and _fill(grid, cell, run):
-            filled.append(wanted.pop(key).name)
+        cells = wanted.pop(key := _key(read_run(run)[0]), [])
+        left = [
+            cell for cell in cells if not (_same_data(check(cell.config), found["data"]) and _fill(grid, cell, run))
+        ]
+        filled += [cell.name for cell in cells if cell not in left]
+        wanted |= {key: left} if left else {}
     return filled
 
 
@@ -51,7 +63,7 @@ def _manifests(folder: Path) -> list[Path]:
 
 
 def _key(config: RunConfig) -> str:
-    raw = plain(config)
+    raw = plain(config.model_copy(update=NAMELESS))
     raw["data"].pop("root")
     return json.dumps(raw, sort_keys=True)
 
@@ -72,10 +84,20 @@ def _fill(grid: Grid, cell: Cell, run: Path) -> bool:
         for path in (*run.iterdir(), *run.glob(f"{SNAPSHOTS}/*/*")):
             if path.is_file() and not path.name.startswith("."):
                 _link(path, new / path.relative_to(run))
+        for path in new.rglob(CONFIG):
+            _rename(path, check(cell.config))
         new.chmod(0o755)
         shutil.rmtree(target, ignore_errors=True)
         new.rename(target)
     return True
+
+
+def _rename(path: Path, cell: RunConfig) -> None:
+    """Give a run's config the cell's names for arm and group; the file is replaced, as others may be linked to it."""
+    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    names = {key: getattr(cell, key) for key in NAMELESS}
+    if any(raw.get(key) != name for key, name in names.items()):
+        write_atomic(path, yaml.safe_dump(raw | names, sort_keys=False, allow_unicode=True))
 
 
 def _link(source: Path, target: Path) -> None:
