@@ -133,3 +133,9 @@ def test_shared_weights_stay_shared():
     with fast_memory_format(model, torch.rand(1, 2, 8, 8)):
         assert model[0].weight is model[2].weight
     assert not any(is_channels_last(model))
+
+
+def test_weights_that_are_not_made_yet_are_left_alone():
+    model = nn.Sequential(nn.LazyConv2d(4, 3), nn.Flatten(), nn.LazyLinear(10))
+    with fast_memory_format(model, images(1, 28)):
+        assert model(images(1, 28)).shape == (6, 10)

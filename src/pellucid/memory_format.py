@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from torch import Tensor, channels_last, nn
+from torch.nn.parameter import is_lazy
 
 from pellucid.types import Image
 
@@ -48,6 +49,6 @@ def _known(module: nn.Module) -> bool:
 
 
 def _weights(model: nn.Module) -> list[Tensor]:
-    """Each 2-D convolution's weight, once; those that are computed from other weights are left out."""
+    """Each 2-D convolution's weight, once; those that are computed from others, or not made yet, are left out."""
     own = [module._parameters.get("weight") for module in model.modules() if isinstance(module, nn.Conv2d)]
-    return list({id(weight): weight for weight in own if weight is not None}.values())
+    return list({id(weight): weight for weight in own if weight is not None and not is_lazy(weight)}.values())
