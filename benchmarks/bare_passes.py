@@ -5,7 +5,8 @@
 Clean profile: Gini (also of the centred logit's map), SSIM at 8 levels, relative output stability with 16 draws, ROAD
 at 20 levels and its control with a random map. The floor makes the same passes, as large, and nothing else. Both take
 turns unit by unit of images (`suite.py` has them, and measures the legacy profile, too). What is above the floor is
-mostly ROAD's imputation, twice (the map and its random control): thousands of pixels to solve for, but no pass.
+mostly ROAD's imputation, twice (the map and its random control): thousands of pixels to solve for, but no pass. What is
+below it is the order of the weights: channels-last in the suite, the network's own in the floor.
 """
 
 import torch

@@ -5,7 +5,7 @@
 The floor is a loop of exactly 40 forward/input-gradient passes plus one update at batch 128, which runs in this process
 as does the step in the style of cleverhans. torchattacks attacks from the images themselves, with and without the early
 stop for images that are already fooled, which only evaluation may have. What the style of cleverhans wastes is the
-gradient of the weights in every step; what is left above the bare passes is the other row.
+gradient of the weights in every step; below the bare passes lies what channels-last weights save.
 """
 
 from collections.abc import Callable

@@ -3,7 +3,8 @@
     python benchmarks/road_imputation.py [--repeats 5] [--threads 2]
 
 Smooth images and clustered masks as gradients make them. Both neighbours solve one image and level at a time, with a
-direct solver; they get fewer images (one at 224²), and times per system are compared.
+direct solver; they get fewer images (one at 224²), and times per system are compared. Three channels cost them one
+factorisation, and Pellucid three iterations, which is why 32×32×3 gains least.
 """
 
 import numpy as np
