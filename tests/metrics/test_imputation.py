@@ -280,6 +280,32 @@ def test_a_broken_preconditioner_cannot_spoil_a_picture(monkeypatch):
     assert (result.images[0] - dense_solution(images[0], removed[0])).abs().max() < 1e-6
 
 
+def test_what_overflows_on_the_way_is_solved_directly(monkeypatch):
+    """A maximum that skips what is not a number would take it for convergence."""
+    generator = torch.Generator().manual_seed(15)
+    removed, images = mask("half", 12, 12, generator)[None], torch.rand(1, 2, 12, 12, generator=generator)
+
+    def broken(self, _):
+        self.pixels.left[1:-2, self.lanes : -2 * self.lanes] = np.nan
+
+    with monkeypatch.context() as patch:
+        patch.setattr(conjugate_gradients.Multigrid, "__call__", lambda self: self.fine.residual * torch.nan)
+        patch.setattr(CompiledSolver, "_cycle", broken)
+        result = impute(images, removed)
+    assert result.direct.all()
+    assert (result.images[0] - dense_solution(images[0], removed[0])).abs().max() < 1e-6
+    assert not impute(images, removed).direct.any()  # nothing of it stays in the buffers
+
+
+@pytest.mark.parametrize("power", [-140, -120, 120])
+def test_images_of_extreme_size(power):
+    generator = torch.Generator().manual_seed(16)
+    removed, images = mask("half", 12, 12, generator)[None], torch.rand(1, 1, 12, 12, generator=generator)
+    images = images.double().mul(2.0**power).float()
+    expected = dense_solution(images[0], removed[0])
+    assert (impute(images, removed).images[0] - expected).abs().max() < 2e-5 * 2.0**power + 2**-148
+
+
 def test_the_reported_residual_is_that_of_the_returned_image():
     generator = torch.Generator().manual_seed(8)
     removed = torch.stack([mask(kind, 8, 10, generator) for kind in ("half", "most", "nothing")])

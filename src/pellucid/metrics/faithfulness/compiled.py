@@ -84,7 +84,8 @@ class CompiledSolver:
         _finished(self.values, scale, images, masks, out, self.lanes)
         n = len(images)
         solved = ~running & (defect <= 2 * tolerance)  # an error below e leaves a residual below 2e
-        return (defect * scale)[:n], solved[:n]
+        # The kernels' maxima skip NaN, so neither the estimate nor the residual would tell of one.
+        return (defect * scale)[:n], solved[:n] & np.isfinite(out).all(1)
 
     def _iterate(self, target: float) -> NDArray[np.bool_]:
         """As :meth:`conjugate_gradients.Solver._iterate`: the lanes that are still running."""
