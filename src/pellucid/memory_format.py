@@ -10,7 +10,7 @@ from pellucid.types import Image
 
 LARGE_IMAGE, SHALLOW = 64, 4
 """Pixels a side from which, and convolutions up to which, channels-last is faster on CPUs. Deep networks on smaller
-images (WRN-28-10, VGG-16) are up to a fifth slower with it: ``benchmarks/memory_format.py``."""
+images gain nothing (ResNet-18, WRN-28-10) or are a quarter slower (VGG-16): ``benchmarks/memory_format.py``."""
 KNOWN = ("torch.nn", "torchvision", "timm", "pellucid")
 """Packages whose networks run in either order. A user's own forward may call ``view`` on maps, which then fails."""
 
@@ -20,7 +20,7 @@ def fast_memory_format(model: object, x: Image) -> Iterator[None]:
     """Lay the convolutions' weights out channels-last inside, where passes on images like `x` are faster that way.
 
     Convolutions then return channels-last maps, on which PyTorch's max-pooling and convolutions of few channels take
-    half the time on CPUs; attacks on the papers' networks gain a fifth to a third. Results differ from the usual
+    half the time on CPUs; input gradients of the papers' two networks gain a fifth to a third. Results differ from the usual
     order's by rounding. On GPUs, and for networks with modules of unknown packages, nothing changes; those who know
     that their network runs in that order say ``model.to(memory_format=torch.channels_last)`` themselves.
 

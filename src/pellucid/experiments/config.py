@@ -162,6 +162,15 @@ def _position(place: Any, key: str, where: str) -> Any:
     return int(key)
 
 
+NAMES = ("arm", "group")
+"""What a run is called; it decides none of its numbers."""
+
+
+def nameless(config: RunConfig) -> RunConfig:
+    """The config without what the run is called."""
+    return config.model_copy(update=dict.fromkeys(NAMES))
+
+
 def plain(config: RunConfig) -> dict[str, Any]:
     """The config as plain values for YAML and JSON."""
     return config.model_dump(mode="json")

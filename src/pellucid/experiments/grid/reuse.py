@@ -11,7 +11,7 @@ import yaml
 
 from pellucid.errors import BadInput
 from pellucid.experiments.build import load_splits
-from pellucid.experiments.config import RunConfig, check, plain
+from pellucid.experiments.config import NAMES, RunConfig, check, nameless, plain
 from pellucid.experiments.grid.baton import holding
 from pellucid.experiments.grid.store import Cell, Grid
 from pellucid.experiments.manifest import CONFIG, MANIFEST, versions
@@ -19,9 +19,6 @@ from pellucid.experiments.train import read_run
 from pellucid.files import read_json, write_atomic
 from pellucid.training.fit import WEIGHTS
 from pellucid.training.snapshots import SNAPSHOTS
-
-NAMELESS = {"arm": None, "group": None}
-"""What a run is called decides none of its numbers."""
 
 
 def reuse(grid: Grid, folders: Sequence[Path]) -> list[str]:
@@ -63,7 +60,7 @@ def _manifests(folder: Path) -> list[Path]:
 
 
 def _key(config: RunConfig) -> str:
-    raw = plain(config.model_copy(update=NAMELESS))
+    raw = plain(nameless(config))
     raw["data"].pop("root")
     return json.dumps(raw, sort_keys=True)
 
@@ -95,7 +92,7 @@ def _fill(grid: Grid, cell: Cell, run: Path) -> bool:
 def _rename(path: Path, cell: RunConfig) -> None:
     """Give a run's config the cell's names for arm and group; the file is replaced, as others may be linked to it."""
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    names = {key: getattr(cell, key) for key in NAMELESS}
+    names = {key: getattr(cell, key) for key in NAMES}
     if any(raw.get(key) != name for key, name in names.items()):
         write_atomic(path, yaml.safe_dump(raw | names, sort_keys=False, allow_unicode=True))
 

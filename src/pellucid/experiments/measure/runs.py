@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.data.dataset import Dataset
-from pellucid.experiments.config import RunConfig
+from pellucid.experiments.config import RunConfig, nameless
 from pellucid.experiments.measure.team import ALONE, Team
 from pellucid.experiments.memorisation import memorised
 from pellucid.experiments.train import load_run
@@ -101,12 +101,8 @@ def _noiseless(run: Loaded, runs: Sequence[Loaded]) -> Loaded | None:
     if run.config.data.label_noise == 0:
         return None
     truth = run.config.data.model_copy(update={"label_noise": 0.0})
-    wanted = _nameless(run.config.model_copy(update={"data": truth}))
-    return next((other for other in runs if _nameless(other.config) == wanted), None)
-
-
-def _nameless(config: RunConfig) -> RunConfig:
-    return config.model_copy(update={"arm": None, "group": None})
+    wanted = nameless(run.config.model_copy(update={"data": truth}))
+    return next((other for other in runs if nameless(other.config) == wanted), None)
 
 
 def _seedless(run: Loaded) -> RunConfig:

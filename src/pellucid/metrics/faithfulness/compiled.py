@@ -390,11 +390,8 @@ def _remainder(entries: Field, correction: Field, residual: Field, left: Field, 
         for k in range(n):
             to[k] -= here[k] * me[k] + right[k] * after[k] + away[k] * before[k]
         me, before, after = _row(c, i - 1, S, n), _row(c, i - 1, S, n, -1), _row(c, i - 1, S, n, 1)
-        here, right, away = (
-            _row(entries[2], i - 1, S, n),
-            _row(entries[4], i - 1, S, n),
-            _row(entries[3], i - 1, S, n, -1),
-        )
+        here, right = _row(entries[2], i - 1, S, n), _row(entries[4], i - 1, S, n)
+        away = _row(entries[3], i - 1, S, n, -1)
         for k in range(n):
             to[k] -= here[k] * me[k] + right[k] * after[k] + away[k] * before[k]
 
@@ -485,12 +482,19 @@ def _compare(residual: Field, correction: Field, S: int) -> tuple[Field, Field]:
 
 
 @compiled
-def _add(x: Field, by: Field, out: Field, S: int) -> None:
-    """Out += by · x with a number for each lane [S]."""
-    n = x.shape[1] - 3 * S
-    spread = np.empty(n, dtype=x.dtype)
+def _spread(by: Field, n: int) -> Field:
+    """A number for each lane [S] → one for each of the n places in a row."""
+    row = np.empty(n, dtype=by.dtype)
     for k in range(n):
-        spread[k] = by[k % S]
+        row[k] = by[k % len(by)]
+    return row
+
+
+@compiled
+def _add(x: Field, by: Field, out: Field, S: int) -> None:
+    """Add by · x to `out`, with a number for each lane [S]."""
+    n = x.shape[1] - 3 * S
+    spread = _spread(by, n)
     for i in range(1, x.shape[0] - 2):
         to, of = _row(out, i, S, n), _row(x, i, S, n)
         for k in range(n):
@@ -508,9 +512,7 @@ def _step(direction: Field, image: Field, by: Field, values: Field, residual: Fi
 def _turn(correction: Field, by: Field, direction: Field, removed: Field, degree: Field, image: Field, S: int) -> Any:
     """The next direction, correction + by · direction, and A of it; its curvature in each lane [S]."""
     n = direction.shape[1] - 3 * S
-    spread = np.empty(n, dtype=direction.dtype)
-    for k in range(n):
-        spread[k] = by[k % S]
+    spread = _spread(by, n)
     for i in range(1, direction.shape[0] - 2):
         to, of = _row(direction, i, S, n), _row(correction, i, S, n)
         for k in range(n):
