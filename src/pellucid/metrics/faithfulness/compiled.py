@@ -5,15 +5,18 @@ systems at a time they stay in a core's own cache. A field is [h + 3, (w + 3)·S
 border of zeros, one place before and two behind, so that a row is one long vector and no pixel is special. In loops,
 `i` is a row, `k` a place in it, and `n` = w·S the number of places inside the border.
 
+A grid of the multigrid is an array of fields: four to work in and the operator's entries (diagonal, right, below, two
+diagonals); that of the pixels has five more. Grids lie in a list from the pixels to the coarsest.
+
 No sum depends on how many lanes there are or what lies in the others.
 """
 
-from collections.abc import Callable
-from itertools import pairwise
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
+from numba.typed import List
 from numpy.typing import NDArray
 
 from pellucid.errors import BadInput
@@ -23,20 +26,33 @@ from pellucid.metrics.faithfulness.stencil import degrees
 
 Field = NDArray[Any]
 
+INVERSE, RESIDUAL, CORRECTION, LEFT, ENTRIES = range(5)
+REMOVED, DEGREE, VALUES, DIRECTION, IMAGE = range(9, 14)
+"""Where in a grid its fields are."""
+
 TINY = 1e-35
 TWO, HALF, QUARTER = np.float32(2), np.float32(0.5), np.float32(0.25)
+STRONG, MILD = np.float32(0.55), np.float32(1 / 0.9)
 """Of 4 bytes: a Python number would turn the float32 loops into ones of float64."""
 
 compiled: Callable[..., Any] = njit(nogil=True, cache=True, error_model="numpy")
 
 
-class Grid:
-    """A level of the multigrid: its fields, and its operator as entries (diagonal, right, below, two diagonals)."""
+class Systems(NamedTuple):
+    """What to solve: the `chosen` of the images [B, C, H·W] and masks [B, H·W]; `out` takes what is imputed."""
 
-    def __init__(self, height: int, width: int, lanes: int) -> None:
-        shape = (height + 3, (width + 3) * lanes)
-        self.inverse, self.residual, self.correction, self.left = np.zeros((4, *shape), dtype=np.float32)
-        self.entries = np.zeros((5, *shape), dtype=np.float32)
+    images: Field
+    masks: Field
+    chosen: Field
+    out: Field
+
+
+class Grids(NamedTuple):
+    """What to solve it with: the grids, the coarsest one's factors, and the way of a cycle from grid to grid."""
+
+    levels: Any
+    factors: Field
+    route: Field
 
 
 class CompiledSolver:
@@ -45,29 +61,31 @@ class CompiledSolver:
     def __init__(self, height: int, width: int, lanes: int) -> None:
         sizes = [(height, width), *level_sizes(height, width)]
         self.lanes = lanes
-        self.visits = visits_of(sizes)
-        self.grids = [Grid(*size, lanes) for size in sizes]
-        self.pixels, self.coarsest = self.grids[0], self.grids[-1]
-        self.middle = np.zeros((5, *self.grids[1].left.shape[:1], *self.pixels.left.shape[1:]), dtype=np.float32)
-        points = sizes[-1][0] * sizes[-1][1]
-        self.factors = np.zeros((lanes, points, points))
-        fields = np.zeros((5, *self.pixels.left.shape), dtype=np.float32)
-        self.removed, self.degree, self.values, self.direction, self.image = fields
+        self.levels = List(
+            np.zeros((9 if level else 14, h + 3, (w + 3) * lanes), dtype=np.float32)
+            for level, (h, w) in enumerate(sizes)
+        )
+        pixels = self.levels[0]
         degree = degrees(height, width).clamp_min(1).numpy().repeat(lanes, 1)
-        self.degree[1 : height + 1, lanes : lanes * (width + 1)] = degree
+        pixels[DEGREE, 1 : height + 1, lanes : lanes * (width + 1)] = degree
+        self.middle = np.zeros((5, self.levels[1].shape[1], pixels.shape[2]), dtype=np.float32)
+        points = sizes[-1][0] * sizes[-1][1]
+        factors, route = np.zeros((lanes, points, points)), np.array(_route(visits_of(sizes)))
+        self.grids = Grids(self.levels, factors, route)
 
-    def load(self, masks: NDArray[np.bool_]) -> None:
-        """Take masks [n, H·W], n at most `lanes`; lanes left over stay empty."""
-        _load(masks, self.removed, self.degree, self.pixels.inverse, self.pixels.entries, self.lanes)
-        for fine, coarse in pairwise(self.grids):
-            _coarsen_rows(fine.entries, self.middle, coarse.left.shape[0] - 3, self.lanes)
-            _coarsen_columns(self.middle, coarse.entries, coarse.inverse, self.lanes)
-        _factorise(self.coarsest.entries, self.factors, self.lanes)
+    def load(self, masks: NDArray[np.bool_], chosen: NDArray[np.int64]) -> None:
+        """Take the `chosen` of the masks [B, H·W], at most `lanes`; lanes left over stay empty."""
+        _load(masks, chosen, self.grids, self.middle, self.lanes)
 
     def solve(
-        self, images: NDArray[np.float32], masks: NDArray[np.bool_], tolerance: float, out: NDArray[np.float32]
+        self,
+        images: NDArray[np.float32],
+        masks: NDArray[np.bool_],
+        chosen: NDArray[np.int64],
+        tolerance: float,
+        out: NDArray[np.float32],
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Impute one channel [n, H·W] of the images, under the masks loaded, into `out`.
+        """Impute the `chosen` of the images [B, C, H·W] under their masks, which are loaded, into `out`.
 
         Returns
         -------
@@ -76,61 +94,97 @@ class CompiledSolver:
             whether no pixel is estimated to be off by more than `tolerance` times the image's scale, and no residual
             belies that [n].
         """
-        scale = _begin(images, masks, self.values, self.lanes)
-        if not np.isfinite(scale).all():
+        systems = Systems(images, masks, chosen, out)
+        worst, solved = _solve(systems, tolerance, conjugate_gradients.MOST_ITERATIONS, self.grids, self.lanes)
+        if np.isnan(worst).any():
             raise BadInput(conjugate_gradients.NOT_FINITE)
-        running = self._iterate(tolerance)
-        defect = _defects(self.values, self.removed, self.degree, self.lanes)
-        _finished(self.values, scale, images, masks, out, self.lanes)
-        n = len(images)
-        solved = ~running & (defect <= 2 * tolerance)  # an error below e leaves a residual below 2e
-        # The kernels' maxima skip NaN, so neither the estimate nor the residual would tell of one.
-        return (defect * scale)[:n], solved[:n] & np.isfinite(out).all(1)
-
-    def _iterate(self, target: float) -> NDArray[np.bool_]:
-        """As :meth:`conjugate_gradients.Solver._iterate`: the lanes that are still running."""
-        pixels, S = self.pixels, self.lanes
-        running, previous = np.ones(S, dtype=np.bool_), np.ones(S)
-        _times(self.values, self.removed, self.degree, self.image, S)
-        np.negative(self.image, out=pixels.residual)
-        self.direction[:] = 0
-        for iteration in range(conjugate_gradients.MOST_ITERATIONS):
-            self._cycle(0)
-            product, error = _compare(pixels.residual, pixels.left, S)
-            arrived = running & (error <= target)
-            running &= ~arrived
-            if arrived.any():
-                _add(pixels.left, arrived.astype(np.float32), self.values, S)
-            if not running.any():
-                break
-            turn = (product / previous * (iteration > 0)).astype(np.float32)
-            curvature = _turn(pixels.left, turn, self.direction, self.removed, self.degree, self.image, S)
-            step = (running * product / np.maximum(curvature, TINY)).astype(np.float32)
-            _step(self.direction, self.image, step, self.values, pixels.residual, S)
-            previous = np.maximum(product, TINY)
-        return running
-
-    def _cycle(self, level: int) -> None:
-        """As :meth:`multigrid.Multigrid.__call__`; the correction of the pixels lies in their field `left`."""
-        grid, S = self.grids[level], self.lanes
-        if grid is self.coarsest:
-            _substitute(self.factors, grid.residual, grid.correction, S)
-            return
-        below = self.grids[level + 1]
-        if level == 0:
-            pixels = grid.inverse, grid.residual, self.removed, grid.correction, grid.left
-            _pixels_down(*pixels, below.residual, S)
-            self._cycle(1)
-            _pixels_up(below.correction, *pixels, S)
-            return
-        points = grid.inverse, grid.residual, grid.entries, grid.correction, grid.left
-        for visit in range(self.visits[level]):
-            _down(*points, below.residual, visit == 0, S)
-            self._cycle(level + 1)
-            _up(below.correction, *points, S)
+        return worst, solved
 
 
-# Kernels. Those that Python calls are long enough that two threads seldom wait for each other to call one.
+def _route(visits: Sequence[int], level: int = 0) -> list[int]:
+    """The grids in the order in which a cycle comes to them."""
+    if level == len(visits) - 1:
+        return [level]
+    return [level] + visits[level] * [*_route(visits, level + 1), level]
+
+
+@compiled
+def _load(masks: Field, chosen: Field, grids: Grids, middle: Field, S: int) -> None:
+    """The masks as 1 and 0, and what the cycles need of them on every grid."""
+    levels = grids.levels
+    _load_pixels(masks, chosen, levels[0], S)
+    for level in range(1, len(levels)):
+        _coarsen_rows(levels[level - 1][ENTRIES : ENTRIES + 5], middle, levels[level].shape[1] - 3, S)
+        _coarsen_columns(middle, levels[level][ENTRIES : ENTRIES + 5], levels[level][INVERSE], S)
+    _factorise(levels[-1][ENTRIES : ENTRIES + 5], grids.factors, S)
+
+
+@compiled
+def _solve(systems: Systems, tolerance: float, most: int, grids: Grids, S: int) -> tuple[Field, Field]:
+    """See `CompiledSolver.solve`; the residual is NaN where a kept pixel is not finite."""
+    pixels, n = grids.levels[0], len(systems.chosen)
+    worst, solved = np.zeros(n), np.ones(n, dtype=np.bool_)
+    for channel in range(systems.images.shape[1]):
+        scale = _begin(systems, channel, pixels[REMOVED], pixels[VALUES], S)
+        running = _iterate(tolerance, most, grids, S)
+        defect = _defects(pixels[VALUES], pixels[REMOVED], pixels[DEGREE], S)
+        finite = _finished(systems, channel, scale, pixels[VALUES], S)
+        for lane in range(n):
+            # The maxima skip NaN, so neither the estimate nor the residual would tell of one.
+            close = defect[lane] <= 2 * tolerance  # an error below e leaves a residual below 2e
+            solved[lane] &= close and finite[lane] and not running[lane]
+            worst[lane] = np.nan if np.isnan(scale[lane]) else max(worst[lane], defect[lane] * scale[lane])
+    return worst, solved
+
+
+@compiled
+def _iterate(target: float, most: int, grids: Grids, S: int) -> Field:
+    """As `conjugate_gradients.Solver._iterate`: the lanes that are still running."""
+    pixels = grids.levels[0]
+    removed, degree, values = pixels[REMOVED], pixels[DEGREE], pixels[VALUES]
+    direction, image, residual, left = pixels[DIRECTION], pixels[IMAGE], pixels[RESIDUAL], pixels[LEFT]
+    running, previous = np.ones(S, dtype=np.bool_), np.ones(S)
+    turn, step = np.zeros(S, dtype=np.float32), np.zeros(S, dtype=np.float32)
+    _times(values, removed, degree, image, S)
+    residual[:] = -image
+    direction[:] = 0
+    for iteration in range(most):
+        _cycle(grids, S)
+        product, error = _compare(residual, left, S)
+        arrived = running & (error <= target)
+        running &= ~arrived
+        if arrived.any():
+            _add(left, arrived.astype(np.float32), values, S)
+        if not running.any():
+            break
+        if iteration:
+            turn[:] = product / previous
+        curvature = _turn(left, turn, direction, removed, degree, image, S)
+        step[:] = running * product / np.maximum(curvature, TINY)
+        _step(direction, image, step, values, residual, S)
+        previous = np.maximum(product, TINY)
+    return running
+
+
+@compiled
+def _cycle(grids: Grids, S: int) -> None:
+    """As `multigrid.Multigrid.__call__`; the correction of the pixels lies in their field `left`.
+
+    By a list of grids to go to, because numba cannot keep a function that calls itself in its cache.
+    """
+    levels, route = grids.levels, grids.route
+    for step in range(1, len(route)):
+        here, there = route[step - 1], route[step]
+        if here == 0:
+            _pixels_down(levels[0], levels[1][RESIDUAL], S)
+        elif here < there:
+            _down(levels[here], levels[there][RESIDUAL], route[step - 2] < here, S)
+        elif there > 0:
+            _up(levels[here][CORRECTION], levels[there], S)
+        else:
+            _pixels_up(levels[1][CORRECTION], levels[0], S)
+        if there == len(levels) - 1:
+            _substitute(grids.factors, levels[there][RESIDUAL], levels[there][CORRECTION], S)
 
 
 @compiled
@@ -151,18 +205,18 @@ def _around(x: Field, i: int, S: int, n: int, out: Field) -> None:
 
 
 @compiled
-def _load(masks: Field, removed: Field, degree: Field, inverse: Field, entries: Field, S: int) -> None:
+def _load_pixels(masks: Field, chosen: Field, grid: Field, S: int) -> None:
     """The masks as 1 and 0, and of the pixels the smoother and the operator's entries."""
+    removed, degree, inverse, entries = grid[REMOVED], grid[DEGREE], grid[INVERSE], grid[ENTRIES : ENTRIES + 5]
     n = removed.shape[1] - 3 * S
     width = n // S
     for i in range(1, removed.shape[0] - 2):
         to, by, weight = _row(removed, i, S, n), _row(inverse, i, S, n), _row(degree, i, S, n)
-        for k in range(n):
-            to[k] = 0
-        for lane in range(len(masks)):
-            mask = masks[lane, (i - 1) * width : i * width]
+        to[:] = 0
+        for lane in range(len(chosen)):
+            mask = masks[chosen[lane], (i - 1) * width : i * width]
             for j in range(width):
-                to[S * j + lane] = 1 if mask[j] else 0
+                to[S * j + lane] = mask[j]
         for k in range(n):
             by[k] = to[k] / weight[k]
     for i in range(1, removed.shape[0] - 2):
@@ -220,21 +274,28 @@ def _coarsen_columns(given: Field, out: Field, inverse: Field, S: int) -> None:
     """
     n = out.shape[2] - 3 * S
     for i in range(1, out.shape[1] - 2):
-        for k in range(S, S + n):
-            f = 2 * k - k % S - S
-            out[0, i, k] = given[0, i, f] + QUARTER * (given[0, i, f - S] + given[0, i, f + S])
-            out[0, i, k] += given[1, i, f - S] + given[1, i, f]
-            out[1, i, k] = QUARTER * given[0, i, f + S] + HALF * (given[1, i, f] + given[1, i, f + S])
-            sides = given[3, i, f - S] + given[3, i, f] + given[4, i, f - S] + given[4, i, f]
-            out[2, i, k] = given[2, i, f] + QUARTER * (given[2, i, f - S] + given[2, i, f + S]) + HALF * sides
-            out[3, i, k] = QUARTER * given[2, i, f + S] + HALF * (given[3, i, f] + given[3, i, f + S])
-            out[4, i, k] = QUARTER * given[2, i, f + S] + HALF * (given[4, i, f] + given[4, i, f + S])
-    d, r, b, br, bl = out[0], out[1], out[2], out[3], out[4]
+        for j in range(n // S):
+            f, to = S * (2 * j + 1), S * (j + 1)  # the fine column that lies on the coarse one
+            before, on, after = given[:, i, f - S : f], given[:, i, f : f + S], given[:, i, f + S : f + 2 * S]
+            o = out[:, i, to : to + S]
+            for lane in range(S):
+                couplings = before[1, lane] + on[1, lane]
+                o[0, lane] = on[0, lane] + QUARTER * (before[0, lane] + after[0, lane]) + couplings
+                o[1, lane] = QUARTER * after[0, lane] + HALF * (on[1, lane] + after[1, lane])
+                sides = (before[3, lane] + on[3, lane]) + (before[4, lane] + on[4, lane])
+                o[2, lane] = on[2, lane] + QUARTER * (before[2, lane] + after[2, lane]) + HALF * sides
+                o[3, lane] = QUARTER * after[2, lane] + HALF * (on[3, lane] + after[3, lane])
+                o[4, lane] = QUARTER * after[2, lane] + HALF * (on[4, lane] + after[4, lane])
     for i in range(1, out.shape[1] - 2):
-        for k in range(S, S + n):
-            row = d[i, k] + abs(r[i, k]) + abs(r[i, k - S]) + abs(b[i, k]) + abs(b[i - 1, k])
-            row += abs(br[i, k]) + abs(br[i - 1, k - S]) + abs(bl[i, k - S]) + abs(bl[i - 1, k])
-            inverse[i, k] = 1 / max(0.55 * row, d[i, k] / 0.9) if d[i, k] > 0 else 0
+        d, r, b = _row(out[0], i, S, n), _row(out[1], i, S, n), _row(out[2], i, S, n)
+        br, bl, by = _row(out[3], i, S, n), _row(out[4], i, S, n, -1), _row(inverse, i, S, n)
+        away, up = _row(out[1], i, S, n, -1), _row(out[2], i - 1, S, n)
+        up_left, up_right = _row(out[3], i - 1, S, n, -1), _row(out[4], i - 1, S, n)
+        for k in range(n):
+            sides = (abs(r[k]) + abs(away[k])) + (abs(b[k]) + abs(up[k]))
+            corners = (abs(br[k]) + abs(up_left[k])) + (abs(bl[k]) + abs(up_right[k]))
+            weight = max(STRONG * (d[k] + sides + corners), d[k] * MILD)
+            by[k] = 1 / weight if d[k] > 0 else 0
 
 
 @compiled
@@ -291,41 +352,35 @@ def _substitute(factors: Field, residual: Field, correction: Field, S: int) -> N
 
 
 @compiled
-def _pixels_down(
-    inverse: Field, residual: Field, removed: Field, correction: Field, left: Field, below: Field, S: int
-) -> None:
+def _pixels_down(grid: Field, below: Field, S: int) -> None:
     """A sweep from zero on the pixels; what it leaves becomes the residual of the grid below."""
-    _start(inverse, residual, correction, S)
-    _spread_out(correction, removed, left, S)
-    _restrict(left, below, S)
+    _start(grid[INVERSE], grid[RESIDUAL], grid[CORRECTION], S)
+    _spread_out(grid[CORRECTION], grid[REMOVED], grid[LEFT], S)
+    _restrict(grid[LEFT], below, S)
 
 
 @compiled
-def _pixels_up(
-    below: Field, inverse: Field, residual: Field, removed: Field, correction: Field, left: Field, S: int
-) -> None:
+def _pixels_up(below: Field, grid: Field, S: int) -> None:
     """Add the correction of the grid below, and sweep once more; the result goes to `left`."""
-    _prolong(below, correction, S)
-    _last_sweep(correction, inverse, residual, removed, left, S)
+    _prolong(below, grid[CORRECTION], S)
+    _last_sweep(grid[CORRECTION], grid[INVERSE], grid[RESIDUAL], grid[REMOVED], grid[LEFT], S)
 
 
 @compiled
-def _down(
-    inverse: Field, residual: Field, entries: Field, correction: Field, left: Field, below: Field, first: bool, S: int
-) -> None:
+def _down(grid: Field, below: Field, first: bool, S: int) -> None:
     """The same on a coarser grid; a sweep on the first visit only."""
     if first:
-        _start(inverse, residual, correction, S)
-    _remainder(entries, correction, residual, left, S)
-    _restrict(left, below, S)
+        _start(grid[INVERSE], grid[RESIDUAL], grid[CORRECTION], S)
+    _remainder(grid[ENTRIES : ENTRIES + 5], grid[CORRECTION], grid[RESIDUAL], grid[LEFT], S)
+    _restrict(grid[LEFT], below, S)
 
 
 @compiled
-def _up(below: Field, inverse: Field, residual: Field, entries: Field, correction: Field, left: Field, S: int) -> None:
+def _up(below: Field, grid: Field, S: int) -> None:
     """The same on a coarser grid."""
-    _prolong(below, correction, S)
-    _remainder(entries, correction, residual, left, S)
-    _sweep(inverse, left, correction, S)
+    _prolong(below, grid[CORRECTION], S)
+    _remainder(grid[ENTRIES : ENTRIES + 5], grid[CORRECTION], grid[RESIDUAL], grid[LEFT], S)
+    _sweep(grid[INVERSE], grid[LEFT], grid[CORRECTION], S)
 
 
 @compiled
@@ -454,8 +509,9 @@ def _times(x: Field, removed: Field, degree: Field, image: Field, S: int) -> Any
 def _totals(sums: Field, S: int) -> Field:
     """Sums of columns → sums of lanes, float64 [S]."""
     found = np.zeros(S)
-    for k in range(len(sums)):
-        found[k % S] += sums[k]
+    for j in range(0, len(sums), S):
+        for lane in range(S):
+            found[lane] += sums[j + lane]
     return found
 
 
@@ -463,8 +519,9 @@ def _totals(sums: Field, S: int) -> Field:
 def _peaks(largest: Field, S: int) -> Field:
     """The largest number of each lane, float64 [S], from that of each column."""
     found = np.zeros(S)
-    for k in range(len(largest)):
-        found[k % S] = max(found[k % S], largest[k])
+    for j in range(0, len(largest), S):
+        for lane in range(S):
+            found[lane] = max(found[lane], largest[j + lane])
     return found
 
 
@@ -485,8 +542,8 @@ def _compare(residual: Field, correction: Field, S: int) -> tuple[Field, Field]:
 def _spread(by: Field, n: int) -> Field:
     """A number for each lane [S] → one for each of the n places in a row."""
     row = np.empty(n, dtype=by.dtype)
-    for k in range(n):
-        row[k] = by[k % len(by)]
+    for j in range(0, n, len(by)):
+        row[j : j + len(by)] = by
     return row
 
 
@@ -521,49 +578,72 @@ def _turn(correction: Field, by: Field, direction: Field, removed: Field, degree
 
 
 @compiled
-def _begin(images: Field, masks: Field, values: Field, S: int) -> Field:
+def _begin(systems: Systems, channel: int, removed: Field, values: Field, S: int) -> Any:
     """The kept pixels over a power of 2 near their largest, [S], and their mean at the removed ones.
 
     The power is NaN where a kept pixel is not finite.
     """
-    width = values.shape[1] // S - 3
-    scale, mean, by = np.ones(S), np.zeros(S, dtype=np.float32), np.zeros(S, dtype=np.float32)
-    for lane in range(len(images)):
-        image, mask = images[lane], masks[lane]
-        total, count = 0.0, 0
-        largest: Any = np.float32(0)
-        for k in range(len(image)):
-            kept: Any = np.float32(0) if mask[k] else image[k]
-            largest, total, count = max(largest, abs(kept)), total + kept, count + (not mask[k])
-        if largest > 0:
-            scale[lane] = 2.0 ** (np.floor(np.log2(np.float64(largest))) + 1)
-        if not np.isfinite(total):
-            scale[lane] = np.nan
-        mean[lane], by[lane] = total / count / scale[lane], 1 / scale[lane]
-    for i in range(values.shape[0] - 3):  # row by row, which stays in the cache while the lanes come in
-        row = _row(values, i + 1, S, S * width)
-        for lane in range(S):
-            if lane < len(images):
-                image, mask = images[lane, i * width : (i + 1) * width], masks[lane, i * width : (i + 1) * width]
-                for j in range(width):
-                    row[S * j + lane] = mean[lane] if mask[j] else image[j] * by[lane]
-            else:
-                for j in range(width):
-                    row[S * j + lane] = 0
+    images, masks, chosen, _ = systems
+    n = values.shape[1] - 3 * S
+    width = n // S
+    largest, strange = np.zeros(n, dtype=values.dtype), np.zeros(n, dtype=values.dtype)
+    sums, kept = np.zeros(n), np.zeros(n)
+    for i in range(1, values.shape[0] - 2):
+        to = _row(values, i, S, n)
+        to[:] = 0
+        for lane in range(len(chosen)):
+            b, first = chosen[lane], (i - 1) * width
+            image, mask = images[b, channel, first : first + width], masks[b, first : first + width]
+            for j in range(width):
+                to[S * j + lane] = 0 if mask[j] else image[j]
+        for k in range(n):
+            largest[k] = max(largest[k], abs(to[k]))
+            strange[k] += to[k] - to[k]  # 0, or NaN
+    scale = _power_above(_peaks(largest, S)) + _totals(strange, S)
+    by = _spread((1 / scale).astype(values.dtype), n)
+    for i in range(1, values.shape[0] - 2):
+        to, mask = _row(values, i, S, n), _row(removed, i, S, n)
+        for k in range(n):
+            to[k] *= by[k]
+            sums[k] += to[k]
+            kept[k] += 1 - mask[k]
+    mean = _spread((_totals(sums, S) / _totals(kept, S)).astype(values.dtype), n)
+    for i in range(1, values.shape[0] - 2):
+        to, mask = _row(values, i, S, n), _row(removed, i, S, n)
+        for k in range(n):
+            to[k] += mask[k] * mean[k]
     return scale
 
 
 @compiled
-def _finished(values: Field, scale: Field, images: Field, masks: Field, out: Field, S: int) -> None:
-    """The images with the removed pixels imputed."""
-    width = values.shape[1] // S - 3
+def _power_above(size: Field) -> Field:
+    """The least power of 2 above each; 1 for 0."""
+    scale = np.ones(len(size))
+    for lane in range(len(size)):
+        if size[lane] > 0:
+            scale[lane] = 2.0 ** (np.floor(np.log2(size[lane])) + 1)
+    return scale
+
+
+@compiled
+def _finished(systems: Systems, channel: int, scale: Field, values: Field, S: int) -> Any:
+    """The images with the removed pixels imputed; of each, whether all of it is finite [n]."""
+    images, masks, chosen, out = systems
+    n = values.shape[1] - 3 * S
+    width = n // S
+    size, strange = _spread(scale.astype(values.dtype), n), np.zeros(n, dtype=values.dtype)
     for i in range(values.shape[0] - 3):
-        row = _row(values, i + 1, S, S * width)
-        for lane in range(len(images)):
-            image, mask = images[lane, i * width : (i + 1) * width], masks[lane, i * width : (i + 1) * width]
-            into, size = out[lane, i * width : (i + 1) * width], np.float32(scale[lane])
+        row, first = _row(values, i + 1, S, n), i * width
+        for k in range(n):
+            row[k] *= size[k]
+            strange[k] += row[k] - row[k]
+        for lane in range(len(chosen)):
+            b = chosen[lane]
+            into = out[b, channel, first : first + width]
+            image, mask = images[b, channel, first : first + width], masks[b, first : first + width]
             for j in range(width):
-                into[j] = row[S * j + lane] * size if mask[j] else image[j]
+                into[j] = row[S * j + lane] if mask[j] else image[j]
+    return _totals(strange, S) == 0
 
 
 @compiled

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +28,7 @@ but below 10 masks the vectors become short, so that large images get larger chu
 
 CELLS_ON_GPU = 2**24
 
-COMPILED_CELLS, COMPILED_LANES = 2**17, (4, 128)
+COMPILED_CELLS, COMPILED_LANES = 2**15, (4, 32)
 """The same for the compiled solver: fewer stay in a core's cache, but more keep threads from waiting for Python."""
 
 
@@ -91,15 +91,15 @@ def impute(images: Image, removed: Tensor, *, tolerance: float = 2e-5) -> Imputa
     masks = _checked(images, removed)
     dtype = images.dtype if images.dtype == torch.float64 else torch.float32
     tolerance = max(tolerance, 8 * torch.finfo(dtype).eps)
-    out = torch.empty_like(images, memory_format=torch.contiguous_format)
-    residual = torch.zeros(len(images), dtype=torch.float64, device=images.device)
-    failed = torch.zeros(len(images), dtype=torch.bool, device=images.device)
-    for chosen, imputed, worst, solved in _solved(images, masks, dtype, tolerance):
-        out.flatten(2).index_copy_(0, chosen, imputed.to(images.dtype))
-        residual[chosen], failed[chosen] = worst, ~solved
-    for i in failed.nonzero().flatten().tolist():
+    given = images.to(dtype).contiguous()
+    out = torch.empty_like(given)
+    solver = compiled_solver() if images.device.type == "cpu" and dtype == torch.float32 else None
+    solve = partial(_solve_compiled, solver) if solver else _solve
+    residual, solved = solve(given, masks, tolerance, out)
+    out = out.to(images.dtype)
+    for i in (~solved).nonzero().flatten().tolist():
         out[i], residual[i] = _direct(images[i], masks[i])
-    return Imputation(out, residual, failed)
+    return Imputation(out, residual, ~solved)
 
 
 def _checked(images: Image, removed: Tensor) -> Tensor:
@@ -121,55 +121,50 @@ def _checked(images: Image, removed: Tensor) -> Tensor:
     return masks
 
 
-def _solved(
-    images: Image, masks: Tensor, dtype: torch.dtype, tolerance: float
-) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """For each chunk: indices of its images, the images [n, C, H·W], largest residuals, whether all is solved [n]."""
-    solver = compiled_solver()
-    if solver and images.device.type == "cpu" and dtype == torch.float32:
-        return _solved_compiled(solver, images, masks, tolerance)
+def _solve(images: Image, masks: Tensor, tolerance: float, out: Image) -> tuple[Tensor, Tensor]:
+    """Impute into `out`; the largest residual of each image and whether all of it is solved [B]."""
     height, width = images.shape[2:]
     chunks = _chunks(masks, _lanes(images))
-    lanes = max((len(chosen) for chosen in chunks), default=0)
+    made_for = (Solver, height, width, max((len(chosen) for chosen in chunks), default=0), images.dtype, images.device)
+    on_cpu = images.device.type == "cpu"
+    worst = torch.zeros(len(images), dtype=torch.float64, device=images.device)
+    solved = torch.ones(len(images), dtype=torch.bool, device=images.device)
 
-    def solve(chosen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        given = images.index_select(0, chosen).to(dtype).flatten(2)
-        imputed, worst, solved = torch.empty_like(given), [], []
-        made_for = (Solver, height, width, lanes, dtype, images.device)
-        with _borrowed(made_for, keep=images.device.type == "cpu") as solver:
+    def solve(chosen: Tensor) -> None:
+        with _borrowed(made_for, keep=on_cpu) as solver:
             solver.load(masks.flatten(1).index_select(0, chosen))
-            for channel, out in zip(given.unbind(1), imputed.unbind(1), strict=True):
-                values, defect, done = solver.solve(channel, tolerance)
-                out.copy_(values)  # the solver's own buffer, perhaps
-                worst.append(defect)
-                solved.append(done)
-        return chosen, imputed, torch.stack(worst).amax(0), torch.stack(solved).all(0)
+            for given, imputed in zip(images.flatten(2).unbind(1), out.flatten(2).unbind(1), strict=True):
+                values, defect, done = solver.solve(given.index_select(0, chosen), tolerance)
+                imputed.index_copy_(0, chosen, values)
+                worst[chosen] = worst[chosen].maximum(defect)
+                solved[chosen] &= done
 
-    return on_threads(solve, chunks) if images.device.type == "cpu" else [solve(chosen) for chosen in chunks]
+    if on_cpu:
+        on_threads(solve, chunks)
+    else:
+        for chosen in chunks:
+            solve(chosen)
+    return worst, solved
 
 
-def _solved_compiled(
-    solver: "type[CompiledSolver]", images: Image, masks: Tensor, tolerance: float
-) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+def _solve_compiled(
+    solver: "type[CompiledSolver]", images: Image, masks: Tensor, tolerance: float, out: Image
+) -> tuple[Tensor, Tensor]:
     """The same in float32 on a CPU, by the compiled solver."""
     height, width = images.shape[2:]
     fewest, most = COMPILED_LANES
     chunks = _chunks(masks, max(fewest, min(most, COMPILED_CELLS // (height * width))))
+    given, gone, made = (field.numpy() for field in (images.flatten(2), masks.flatten(1), out.flatten(2)))
+    worst, solved = np.zeros(len(images)), np.ones(len(images), dtype=np.bool_)
 
-    def solve(chosen: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        given = images.index_select(0, chosen).float().flatten(2).transpose(0, 1).contiguous()
-        gone = masks.flatten(1).index_select(0, chosen)
-        imputed = torch.empty_like(given)
+    def solve(chunk: Tensor) -> None:
+        chosen = chunk.numpy()
         with _borrowed((solver, height, width, len(chunks[0]))) as one:
-            one.load(gone.numpy())
-            found = [
-                one.solve(channel.numpy(), gone.numpy(), tolerance, out.numpy())
-                for channel, out in zip(given, imputed, strict=True)
-            ]
-        worst, solved = (torch.from_numpy(np.stack(parts)) for parts in zip(*found, strict=True))
-        return chosen, imputed.transpose(0, 1), worst.amax(0), solved.all(0)
+            one.load(gone, chosen)
+            worst[chosen], solved[chosen] = one.solve(given, gone, chosen, tolerance, made)
 
-    return on_threads(solve, chunks)
+    on_threads(solve, chunks)
+    return torch.from_numpy(worst), torch.from_numpy(solved)
 
 
 @cache
