@@ -1,7 +1,6 @@
 """Explanation metrics as ``torchmetrics.Metric``: batch by batch, over any number of processes, inside validation."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +13,6 @@ from pellucid.integrations.extras import missing
 from pellucid.integrations.image_ids import image_ids
 from pellucid.memory_format import fast_memory_format
 from pellucid.metrics.faithfulness.aopc import aopc
-from pellucid.metrics.faithfulness.road import ROAD_PERCENTAGES, road_curve
 from pellucid.metrics.sparsity.gini import gini
 from pellucid.metrics.stability.ssim import ssim_clean
 from pellucid.modes import mode, unwrapped
@@ -167,6 +165,4 @@ class RoadAopc(ExplanationMetric):
 
     def measure(self, batch: Batch) -> Tensor:
         """Of each map, over the 20 levels of removal."""
-        noise = batch.normal(batch.x.shape[1:], self.seed, "road")
-        curve = partial(road_curve, batch.predict, noise=noise, percentages=ROAD_PERCENTAGES)
-        return aopc(curve(batch.x, batch.y, batch.saliency))
+        return aopc(batch.road(batch.saliency, self.seed))

@@ -11,6 +11,7 @@ from pellucid.attributions.reduction import reduction_of, saliency_map
 from pellucid.attributions.weighted import CHUNK
 from pellucid.experiments.suite.explainer import Explainer
 from pellucid.gradients import centred_logit_of, gradient_of, logit_of
+from pellucid.metrics.faithfulness.road import road_curve
 from pellucid.randomness import normal_per_image, uniform_per_image
 from pellucid.types import Image, Labels, Saliency
 
@@ -84,6 +85,11 @@ class Batch:
     def saliency(self) -> Saliency:
         """[B, 1, H, W]."""
         return saliency_map(self.attribution, reduction_of(self.explain.function))
+
+    def road(self, saliency: Saliency, seed: int) -> Tensor:
+        """Whether the images are still classified as `y` with a map's most relevant pixels imputed: [B, L]."""
+        noise = self.normal(self.x.shape[1:], seed, "road")
+        return road_curve(self.predict, self.x, self.y, saliency, noise=noise)
 
     def predict(self, x: Image) -> Tensor:
         """Logits of any images, `chunk` at a time."""

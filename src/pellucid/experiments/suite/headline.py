@@ -5,14 +5,12 @@ One value or list of values per image, NaN where undefined.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from pellucid.attributions.reduction import saliency_map
 from pellucid.experiments.suite.batch import Batch, Perturbed
-from pellucid.metrics.faithfulness.road import road_curve
 from pellucid.metrics.sparsity.gini import gini
 from pellucid.metrics.stability.cosine import cosine
 from pellucid.metrics.stability.noise import symmetric_noise
@@ -88,12 +86,10 @@ def stability_row(name: str, metric: Callable[..., Ros], batch: Batch, copies: T
 
 def road_row(batch: Batch, seed: int) -> Row:
     """Still correct with the most relevant pixels imputed; and, once a run, with random ones."""
-    noise = batch.normal(batch.x.shape[1:], seed, "road")
-    curve = partial(road_curve, batch.predict, batch.x, batch.y, noise=noise)
-    row = {"road": curve(batch.saliency)}
+    row = {"road": batch.road(batch.saliency, seed)}
     if batch.explain.name == "gradient":  # the control does not depend on the attribution
         random = batch.uniform(batch.saliency.shape[1:], seed, "random map")
-        row["road_random"] = curve(random)
+        row["road_random"] = batch.road(random, seed)
     return row
 
 

@@ -16,7 +16,6 @@ from pellucid.experiments.suite.headline import (
     per_level,
     stability_row,
 )
-from pellucid.metrics.faithfulness.road import road_curve
 from pellucid.metrics.sparsity.gini import gini_legacy
 from pellucid.metrics.stability.noise import one_sided_noise
 from pellucid.metrics.stability.ros import ros_quantus
@@ -42,8 +41,7 @@ def _ros_quantus(batch: Batch, seed: int) -> Row:
 
 
 def _road_legacy(batch: Batch, seed: int) -> Row:
-    noise = batch.normal(batch.x.shape[1:], seed, "road")
-    return {"road_legacy": road_curve(batch.predict, batch.x, batch.y, batch.saliency, noise=noise)}
+    return {"road_legacy": batch.road(batch.saliency, seed)}
 
 
 LEGACY: dict[str, Callable[[Batch, int], Row]] = {

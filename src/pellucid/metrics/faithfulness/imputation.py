@@ -28,8 +28,9 @@ but below 10 masks the vectors become short, so that large images get larger chu
 
 CELLS_ON_GPU = 2**24
 
-COMPILED_CELLS, COMPILED_LANES = 2**15, (4, 32)
-"""The same for the compiled solver: fewer stay in a core's cache, but more keep threads from waiting for Python."""
+COMPILED_CELLS, COMPILED_LANES = 2**15, (5, 32)
+"""The same for the compiled solver, whose fields stay in a core's own cache then. At least 5, so that two or four
+threads share the 20 levels of one image alike."""
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,9 @@ def road_curve(
     Parameters
     ----------
     model
-        Maps images to logits [N, K]. Called without gradients on at most as many images at once as `x` has; its mode
-        (train or eval) is the caller's business.
+        Maps images to logits [N, K]. Called without gradients, on all levels of one image or of as many as make two
+        million numbers; where that is too much, a function that splits them does. Its mode (train or eval) is the
+        caller's business.
     x
         Images [B, C, H, W].
     y
@@ -80,7 +81,7 @@ def road_curve(
         if noise is not None:
             draws = noise[part].flatten(0, 1) if noise.ndim == 5 else _per_level(noise[part], masks)
             images += scale * draws.to(x) * removed
-        predicted = torch.cat([model(batch).argmax(1) for batch in images.split(len(x))])
+        predicted = model(images).argmax(1)
         curve[part] = predicted.view(-1, len(percentages)) == y[part, None]
     return curve
 
