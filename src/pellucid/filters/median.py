@@ -1,7 +1,7 @@
 """The median filter of T3S, its M2."""
 
 from collections.abc import Iterator
-from types import EllipsisType
+from itertools import product
 from typing import Any
 
 import torch
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from pellucid.filters.checks import check_maps, check_size
 
-Window = tuple[EllipsisType, slice, slice]
+Place = tuple[int, int]
 
 
 def median(x: Tensor, *, size: int = 3) -> Tensor:
@@ -72,10 +72,9 @@ class _Scatter(Function):
         ctx.size = size
         ctx.save_for_backward(padded, value)
         total = torch.zeros_like(padded)
-        for window, chosen in _choices(padded, value, size):
-            total[window].addcmul_(outputs, chosen)
-        radius = size // 2
-        return torch.empty_like(value).copy_(total[..., radius:-radius, radius:-radius])
+        for place, chosen in _choices(padded, value, size):
+            _window(total, place, value).addcmul_(outputs, chosen)
+        return torch.empty_like(value).copy_(_window(total, (size // 2, size // 2), value))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
@@ -91,8 +90,8 @@ class _Gather(Function):
         ctx.save_for_backward(padded, value)
         surrounded = functional.pad(pixels, [size // 2] * 4)
         picked = torch.zeros_like(value)
-        for window, chosen in _choices(padded, value, size):
-            picked.addcmul_(surrounded[window], chosen)
+        for place, chosen in _choices(padded, value, size):
+            picked.addcmul_(_window(surrounded, place, value), chosen)
         return picked
 
     @staticmethod
@@ -100,31 +99,33 @@ class _Gather(Function):
         return _Scatter.apply(gradients[0], *ctx.saved_tensors, ctx.size), None, None, None
 
 
-def _windows(height: int, width: int, size: int) -> Iterator[Window]:
-    """The slices of the padded maps that hold, for every output, the same place in its window; in reading order."""
-    for y in range(size):
-        for x in range(size):
-            yield ..., slice(y, y + height), slice(x, x + width)
+def _window(padded: Tensor, place: Place, value: Tensor) -> Tensor:
+    """What stands, for every output, at the same place (y, x) of its window."""
+    strides = padded.stride()
+    start = place[0] * strides[2] + place[1] * strides[3]  # of a tensor of its own, no view
+    return padded.as_strided(value.shape, strides, start)  # one call instead of two slices: small maps feel it
 
 
-def _choices(padded: Tensor, value: Tensor, size: int) -> Iterator[tuple[Window, Tensor]]:
+def _choices(padded: Tensor, value: Tensor, size: int) -> Iterator[tuple[Place, Tensor]]:
     """For each place in the window: 1 for the outputs whose median stands there, else 0 (one buffer, overwritten)."""
-    open_outputs = torch.ones_like(value)
+    open_outputs, not_zero = torch.ones_like(value), torch.empty_like(value).copy_(value).ne_(0)
     for dim in (2, 3):  # where the window holds padding and the median is 0, the padding is the median
         length, reach = value.shape[dim], min(size // 2, value.shape[dim])
         for start in (0, length - reach):
-            open_outputs.narrow(dim, start, reach).mul_(value.narrow(dim, start, reach) != 0)
+            open_outputs.narrow(dim, start, reach).mul_(not_zero.narrow(dim, start, reach))
     chosen = torch.empty_like(value)
-    for window in _windows(value.shape[2], value.shape[3], size):
-        chosen.copy_(padded[window]).eq_(value).mul_(open_outputs)
+    for place in product(range(size), range(size)):  # in reading order
+        chosen.copy_(_window(padded, place, value)).eq_(value).mul_(open_outputs)
         open_outputs.sub_(chosen)
-        yield window, chosen
+        yield place, chosen
 
 
 def _median_of_windows(padded: Tensor, size: int) -> Tensor:
     """The median of every window of any odd size."""
     height, width = (length - size + 1 for length in padded.shape[-2:])
-    return torch.stack([padded[window] for window in _windows(height, width, size)]).median(0).values
+    like = padded[..., :height, :width]
+    windows = [_window(padded, place, like) for place in product(range(size), range(size))]
+    return torch.stack(windows).median(0).values
 
 
 def _median_of_nine(padded: Tensor) -> Tensor:
@@ -132,16 +133,18 @@ def _median_of_nine(padded: Tensor) -> Tensor:
 
     The median of nine is the median of the largest low, the middle middle and the smallest high of its columns.
     """
-    low, middle, high = _sort3(padded[..., :-2, :], padded[..., 1:-1, :], padded[..., 2:, :])
-    low_left, low_centre, low_right = _columns(low)
-    high_left, high_centre, high_right = _columns(high)
+    low, middle, high = _sort3(*_three(padded, 2))
+    low_left, low_centre, low_right = _three(low, 3)
+    high_left, high_centre, high_right = _three(high, 3)
     largest_low = maximum(maximum(low_left, low_centre), low_right)
     smallest_high = minimum(minimum(high_left, high_centre), high_right)
-    return _median3(largest_low, _median3(*_columns(middle)), smallest_high)
+    return _median3(largest_low, _median3(*_three(middle, 3)), smallest_high)
 
 
-def _columns(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return x[..., :-2], x[..., 1:-1], x[..., 2:]
+def _three(x: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of every window the first, second and third place along `dim`."""
+    n = x.shape[dim] - 2
+    return x.narrow(dim, 0, n), x.narrow(dim, 1, n), x.narrow(dim, 2, n)
 
 
 def _sort3(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
