@@ -1,5 +1,7 @@
 """P1–P4: a preset must beat both rivals on everything at once, after Holm's correction, and keep its accuracy."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from constructed import first, road, run, spread
@@ -73,3 +75,19 @@ def test_the_natural_preset_is_held_to_natural_accuracy():
 def test_what_was_not_measured_is_not_claimed():
     verdict = found(arm("A"), arm("G"), arm("P"))["P4"]
     assert verdict.verdict == "not testable here"
+
+
+def test_retraining_and_the_known_truth_count_where_they_were_measured():
+    def retrained(runs, value):
+        wobbling = {one.seed: value + 0.001 * (one.seed * int(10 * value) % 5) for one in runs}
+        return [replace(one, diffroar={"gradient": wobbling[one.seed]}) for one in runs]
+
+    better = found(retrained(arm("A"), 0.1), retrained(arm("G"), 0.1), retrained(arm("P"), 0.3))["P4"]
+    assert better.verdict == "holds"
+    assert [part.claim for part in better.parts] == [
+        f"DiffROAR: P better than {rival}, Holm p = 0.000" for rival in ("A", "G")
+    ]
+    equal = found(retrained(arm("A"), 0.1), retrained(arm("G"), 0.3), retrained(arm("P"), 0.2))["P4"]
+    assert equal.verdict == "does not hold"
+    partly = found(arm("A"), retrained(arm("G"), 0.1), retrained(arm("P"), 0.3))["P4"]
+    assert partly.verdict == "not testable here"

@@ -75,16 +75,6 @@ def contrast_pairs(pairs: Sequence[tuple[Run, Run]], measure: Measure, first: st
     return Difference(first, second, student(gaps), images, len(pairs), gaps)
 
 
-def seed_differences(runs: Sequence[Run], measure: Measure, first: str, second: str) -> list[float] | str:
-    """The difference of each pair of runs with one seed, in the measure's shown unit, or why there is none."""
-    pairs = pair_runs(runs, first, second)
-    if isinstance(pairs, str):
-        return pairs
-    found = [measures.gap(measure, one, two) for one, two in pairs]
-    known = [measure.factor * one[0] for one in found if one is not None]
-    return known if len(known) == len(pairs) else f"{measure.label} was not measured"
-
-
 def scalar_contrast(
     runs: Sequence[Run], value: Callable[[Run], float | None], label: str, first: str, second: str
 ) -> Difference | str:

@@ -54,6 +54,16 @@ def evidence_measures(runs: Sequence[Run], name: str) -> list[tuple[Measure, boo
     return [*found, (diffroad(name), False)]
 
 
+def knows_truth(runs: Sequence[Run]) -> bool:
+    """Whether the images are such that the relevant pixels are known."""
+    return str(runs[0].manifest["data"]["name"]).replace("-", "_") == "block_fashion"
+
+
+def truth(name: str) -> Measure:
+    """Of the pixels known to be relevant, the share among as many most salient ones."""
+    return measures.column(name, "precision_at_truth", "Precision at the known pixels", direction="↑")
+
+
 def held_out(name: str, key: str, label: str, perturbation: str | None = None) -> Measure:
     """A similarity under one held-out perturbation, or its mean over all of them."""
     inner = measures.column(name, f"held_out_{key}", label)

@@ -8,7 +8,7 @@ from math import log10
 
 from pellucid.report import measures
 from pellucid.report.contrasts import scalar_contrast
-from pellucid.report.evidence import diffroad, held_out
+from pellucid.report.evidence import diffroad, held_out, knows_truth, truth
 from pellucid.report.measures import Measure
 from pellucid.report.relation import Relation, part_of, relation, unmeasured
 from pellucid.report.runs import Run
@@ -81,7 +81,6 @@ def _t2e(runs: Sequence[Run], name: str) -> Iterator[Relation]:
 
     rough = measures.column(name, "curvature", "log10 of direction curvature", statistic="log10_median", decimals=2)
     smoother = part_of(runs, rough, "N", "MA", rule=above(-log10(1 - SMOOTHER)), claim="curvature 30 % below N's")
-    truth = measures.column(name, "precision_at_truth", "Precision at the known pixels")
     parts = {
         "T1": [better(measures.natural_accuracy(), f"loses at most {PRESERVED:g} point", at_least(-PRESERVED))],
         "T2": [smoother],
@@ -91,7 +90,7 @@ def _t2e(runs: Sequence[Run], name: str) -> Iterator[Relation]:
             better(measures.column(name, "top_k_intersection", ATTACKED), "top-k intersection under attack above N's"),
         ],
         "T5": [_independent(runs, name)],
-        "T6": [better(truth, "precision above N's") if _knows_truth(runs) else unmeasured(NO_TRUTH)],
+        "T6": [better(truth(name), "precision above N's") if knows_truth(runs) else unmeasured(NO_TRUTH)],
     }
     for key, found in parts.items():
         yield relation(key, PUBLISHED[key], attribution_name(name), found)
@@ -128,7 +127,3 @@ def _scalar(
     runs: Sequence[Run], value: Callable[[Run], float | None], label: str, first: str, second: str, claim: str
 ) -> Part:
     return part(claim, scalar_contrast(runs, value, label, first, second), above())
-
-
-def _knows_truth(runs: Sequence[Run]) -> bool:
-    return str(runs[0].manifest["data"]["name"]).replace("-", "_") == "block_fashion"

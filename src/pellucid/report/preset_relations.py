@@ -6,13 +6,15 @@ t-test over seeds is below 5 %.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import product
 
 import numpy as np
 
 from pellucid.report import measures
-from pellucid.report.contrasts import contrast, seed_differences
-from pellucid.report.evidence import diffroad, held_out
+from pellucid.report.contrasts import Difference, contrast, scalar_contrast
+from pellucid.report.evidence import diffroad, held_out, knows_truth, truth
 from pellucid.report.measures import Measure
 from pellucid.report.relation import Relation, part_of, relation, unmeasured
 from pellucid.report.runs import Run
@@ -34,15 +36,15 @@ def preset_relations(runs: Sequence[Run], name: str = "gradient") -> Iterator[Re
         natural = part_of(
             runs, measures.natural_accuracy(), "PN", "N", rule=at_least(-POINT), claim="natural: N − 1 pt"
         )
-        yield _relation("P1", "PN", name, [natural, *_beats(runs, "PN", _headline(name))])
-        yield _relation("P3", "PN", name, _beats(runs, "PN", _unseen(name)))
+        yield _relation("P1", "PN", name, [natural, *_headline_parts(runs, "PN", name)])
+        yield _relation("P3", "PN", name, _unseen_parts(runs, "PN", name))
     if "P" in roles:
         kept = [
             part_of(runs, measure, "P", "A", rule=at_least(-POINT), claim=f"{measure.label}: A − 1 pt")
             for measure in (measures.natural_accuracy(), measures.robust_accuracy())
         ]
-        yield _relation("P2", "P", name, [*kept, *_beats(runs, "P", _headline(name))])
-        yield _relation("P4", "P", name, _beats(runs, "P", _unseen(name)))
+        yield _relation("P2", "P", name, [*kept, *_headline_parts(runs, "P", name)])
+        yield _relation("P4", "P", name, _unseen_parts(runs, "P", name))
 
 
 def _relation(key: str, preset: str, name: str, parts: Sequence[Part]) -> Relation:
@@ -68,31 +70,63 @@ def _unseen(name: str) -> list[Measure]:
     ]
 
 
-def _beats(runs: Sequence[Run], preset: str, wanted: Sequence[Measure]) -> list[Part]:
-    """One part for each measure and rival, all tested together."""
-    tests = [
-        (measure, rival, seed_differences(runs, measure, preset, rival))
+def _headline_parts(runs: Sequence[Run], preset: str, name: str) -> list[Part]:
+    return _judged(preset, _tests(runs, preset, _headline(name)))
+
+
+def _unseen_parts(runs: Sequence[Run], preset: str, name: str) -> list[Part]:
+    wanted = _unseen(name) + ([truth(name)] if knows_truth(runs) else [])
+    tests = _tests(runs, preset, wanted)
+    if any(name in run.diffroar for run in runs):
+        retrained = partial(scalar_contrast, runs, lambda run: run.diffroar.get(name), "DiffROAR", preset)
+        tests += [_Test("DiffROAR", rival, retrained(rival)) for rival in RIVALS]
+    return _judged(preset, tests)
+
+
+@dataclass(frozen=True)
+class _Test:
+    """The preset against a rival in one number; `sign` is -1 where less is better."""
+
+    label: str
+    rival: str
+    difference: Difference | str
+    sign: int = 1
+    decimals: int | None = 3
+
+    @cached_property
+    def p(self) -> float:
+        """Of the paired t-test over seeds; NaN without at least two."""
+        found = self.difference
+        return float("nan") if isinstance(found, str) else paired_t_p([self.sign * gap for gap in found.gaps])
+
+    def judged(self, preset: str, p: float) -> Part:
+        """The part of a relation, given Holm's p-value."""
+        found, claim = self.difference, f"{self.label}: {preset} better than {self.rival}, Holm p = {number(p)}"
+        if isinstance(found, str) or np.isnan(p):
+            return part(claim, found if isinstance(found, str) else "needs at least two seeds", at_least())
+        worse = found.estimate.high < 0 if self.sign > 0 else found.estimate.low > 0
+        verdict: Verdict = "holds" if p < LEVEL else "does not hold" if worse else "within noise"
+        return Part(claim, found, verdict, decimals=self.decimals)
+
+
+def _tests(runs: Sequence[Run], preset: str, wanted: Sequence[Measure]) -> list[_Test]:
+    """Against each rival, in all that was measured."""
+    return [
+        _Test(
+            measure.label,
+            rival,
+            contrast(runs, measure, preset, rival),
+            -1 if measure.direction == "↓" else 1,
+            measure.decimals,
+        )
         for measure, rival in product(wanted, RIVALS)
         if any(measure.sample(run) is not None for run in runs)
     ]
-    plain = [
-        float("nan") if isinstance(found, str) else paired_t_p([_better(measure) * one for one in found])
-        for measure, _, found in tests
+
+
+def _judged(preset: str, tests: Sequence[_Test]) -> list[Part]:
+    """One part for each test, corrected for their number."""
+    adjusted = holm([test.p for test in tests])
+    return [test.judged(preset, p) for test, p in zip(tests, adjusted, strict=True)] or [
+        unmeasured("none of the measures was taken")
     ]
-    return [
-        _part(runs, measure, preset, rival, p) for (measure, rival, _), p in zip(tests, holm(plain), strict=True)
-    ] or [unmeasured("none of the measures was taken")]
-
-
-def _part(runs: Sequence[Run], measure: Measure, preset: str, rival: str, p: float) -> Part:
-    found = contrast(runs, measure, preset, rival)
-    claim = f"{measure.label}: {preset} better than {rival}, Holm p = {number(p)}"
-    if isinstance(found, str) or np.isnan(p):
-        return part(claim, found if isinstance(found, str) else "needs at least two seeds", at_least())
-    worse = found.estimate.high < 0 if measure.direction == "↑" else found.estimate.low > 0
-    verdict: Verdict = "holds" if p < LEVEL else "does not hold" if worse else "within noise"
-    return Part(claim, found, verdict, decimals=measure.decimals)
-
-
-def _better(measure: Measure) -> float:
-    return -1.0 if measure.direction == "↓" else 1.0
