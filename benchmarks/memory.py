@@ -1,4 +1,4 @@
-"""The peak memory of the suite: with more images, ROAD levels or noise draws, and with larger passes.
+"""The peak memory of the suite: with more images, ROAD levels, noise draws or points of a path, and with larger passes.
 
     python benchmarks/memory.py [--repeats 5] [--threads 2]
 
@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 import fashion
+from pellucid.attributions import integrated_gradients
 from pellucid.experiments.suite import LOADER_BATCH, METRICS, ROAD_PERCENTAGES, Batch, explainer, legacy
 from pellucid.experiments.suite.headline import Measurement, stability_row
 from pellucid.metrics.faithfulness import road_curve
@@ -28,13 +29,14 @@ M_MMAP_THRESHOLD, TENSOR_BYTES = -3, 2**16
 
 @dataclass(frozen=True)
 class Probe:
-    """What is measured, on how many images and with how many in a pass; 0 levels or draws: the whole suite."""
+    """What is measured, on how many images and with how many in a pass; 0 levels, draws and points: the whole suite."""
 
     network: str
     images: int
     chunk: int = 64
     levels: int = 0
     draws: int = 0
+    points: int = 0
     threads: int = 2
     device: str = "cpu"
 
@@ -54,6 +56,8 @@ class Probe:
             return road_curve(batch.predict, batch.x, batch.y, batch.saliency, noise=None, percentages=percentages)
         if self.draws:
             return Measurement(self.stability, self.draws)(batch, 0)
+        if self.points:
+            return integrated_gradients(batch.model, batch.x, batch.y, steps=self.points, chunk=self.chunk)
         return legacy(batch, METRICS, 0)
 
     def stability(self, batch: Batch, seed: int) -> dict[str, torch.Tensor]:
@@ -112,10 +116,12 @@ def rows(settings: Settings) -> list[Row]:
     part = replace(suite, network="small_cnn", images=settings.size(16, 1))
     more_levels, fewer_levels = replace(part, levels=4 * levels), replace(part, levels=levels)
     more_draws, fewer_draws = replace(part, draws=4 * draws), replace(part, draws=draws)
+    more_points, fewer_points = replace(part, points=200), replace(part, points=50)
     lines = [
         (f"full suite, LeNet, {many} images", replace(suite, images=many), f"{few} images", suite, NOT_GROWING),
         (f"ROAD, {4 * levels} levels, 32/64/1024 CNN", more_levels, f"{levels} levels", fewer_levels, NOT_GROWING),
         (f"ROS, {4 * draws} draws, 32/64/1024 CNN", more_draws, f"{draws} draws", fewer_draws, NOT_GROWING),
+        ("integrated gradients, 200 points, 32/64/1024 CNN", more_points, "50 points", fewer_points, NOT_GROWING),
         ("full suite, 32/64/1024 CNN, 256 images a pass", replace(part, chunk=256), "64 images a pass", part, None),
     ]
     table = []
