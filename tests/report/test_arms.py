@@ -10,6 +10,7 @@ from pellucid.report import measures
 from pellucid.report.arms import arms_of, estimate, in_arms, representatives, runs_of, seed_values, table, values_by_arm
 from pellucid.report.contents import clean_table, trade_off_table
 from pellucid.report.contrasts import Difference, between
+from pellucid.report.facts import config_differences
 from pellucid.report.results import measure_row
 from pellucid.report.tables import to_csv, to_html, to_latex, to_markdown
 from pellucid.statistics import hierarchical, student
@@ -160,3 +161,14 @@ def test_accuracy_of_arms_is_shown_in_percent():
     assert cell.value == pytest.approx(81)
     assert 70 < cell.low < 80
     assert 82 < cell.high < 90
+
+
+def test_a_run_of_an_older_version_that_lacks_what_is_off_belongs_to_its_arm():
+    older, newer = seeds_of("A", [{"gini": spread(0.5)}, {"gini": spread(0.6)}])
+    unused = {"snapshots": 0, "freeze": [], "ema": None, "eps_warm_up": 0.0}
+    newer = replace(newer, config=newer.config | {"later": unused})
+    (found,) = arms_of([older, newer])
+    assert found.name == "A"
+    assert [fact.label for fact in config_differences([older, newer])] == ["seed"]
+    on = replace(newer, config=newer.config | {"later": unused | {"snapshots": 3}})
+    assert [one.name for one in arms_of([older, on])] == ["A (later.snapshots –)", "A (later.snapshots 3)"]

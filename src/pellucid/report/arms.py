@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pellucid.report import measures
-from pellucid.report.facts import config_differences
+from pellucid.report.facts import config_differences, recipe
 from pellucid.report.measures import Measure, Sample
 from pellucid.report.reading import Floats
 from pellucid.report.runs import Run
@@ -119,8 +119,7 @@ def _placed(sample: Sample, ids: Any) -> Floats:
 def _recipes(runs: Sequence[Run]) -> list[list[Run]]:
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        config = {key: value for key, value in run.config.items() if key != "seed"}
-        key = json.dumps([run.setting, run.role, config], sort_keys=True, default=str)
+        key = json.dumps([run.setting, run.role, recipe(run.config)], sort_keys=True)
         groups.setdefault(key, []).append(run)
     return [sorted(members, key=lambda run: run.seed) for members in groups.values()]
 

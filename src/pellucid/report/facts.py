@@ -66,14 +66,25 @@ def provenance_facts(runs: Sequence[Run]) -> list[Fact]:
     return [*_facts(runs, sources), *coded, Fact("Measured images (SHA-256 of ids)", images, True)]
 
 
+_OFF = dict.fromkeys(("null", "[]", "{}", "0", "0.0", "false"), DASH)
+
+
 def config_differences(runs: Sequence[Run]) -> list[Fact]:
-    """Every dotted config key in which the runs differ."""
+    """Every dotted config key in which the runs differ; what is off is no different from what is not there."""
     flat = [_flat(run.config) for run in runs]
     keys = dict.fromkeys(key for config in flat for key in config)
     sections = {key[:end] for key in keys for end, mark in enumerate(key) if mark == "."}
     keys = dict.fromkeys(key for key in keys if key not in sections)  # an absent section shows in its keys
     facts = [Fact(key, tuple(config.get(key, DASH) for config in flat), code=True) for key in keys]
-    return [fact for fact in facts if not fact.common]
+    return [fact for fact in facts if len({_OFF.get(value, value) for value in fact.values}) > 1]
+
+
+def recipe(config: Mapping[str, Any]) -> dict[str, str]:
+    """What a config asks for beside its seed, by dotted keys.
+
+    What is off is left out: runs of older versions lack the keys of what there was not yet.
+    """
+    return {key: value for key, value in _flat(config).items() if key != "seed" and value not in _OFF}
 
 
 def _facts(runs: Sequence[Run], sources: Mapping[str, Callable[[Run], str]]) -> list[Fact]:

@@ -143,26 +143,25 @@ def _iterate(target: float, most: int, grids: Grids, S: int) -> Field:
     pixels = grids.levels[0]
     removed, degree, values = pixels[REMOVED], pixels[DEGREE], pixels[VALUES]
     direction, image, residual, left = pixels[DIRECTION], pixels[IMAGE], pixels[RESIDUAL], pixels[LEFT]
-    running, previous = np.ones(S, dtype=np.bool_), np.ones(S)
-    turn, step = np.zeros(S, dtype=np.float32), np.zeros(S, dtype=np.float32)
+    running, previous, by = np.ones(S, dtype=np.bool_), np.ones(S), np.zeros(S)
     _times(values, removed, degree, image, S)
-    residual[:] = -image
-    direction[:] = 0
+    _restart(image, residual, direction)
     for iteration in range(most):
         _cycle(grids, S)
         product, error = _compare(residual, left, S)
-        arrived = running & (error <= target)
-        running &= ~arrived
-        if arrived.any():
-            _add(left, arrived.astype(np.float32), values, S)
+        for lane in range(S):
+            by[lane] = 1 if running[lane] and error[lane] <= target else 0
+            running[lane] &= by[lane] == 0
+        _add(left, by, values, S)
         if not running.any():
             break
-        if iteration:
-            turn[:] = product / previous
-        curvature = _turn(left, turn, direction, removed, degree, image, S)
-        step[:] = running * product / np.maximum(curvature, TINY)
-        _step(direction, image, step, values, residual, S)
-        previous = np.maximum(product, TINY)
+        for lane in range(S):
+            by[lane] = product[lane] / previous[lane] if iteration else 0
+        curvature = _turn(left, by, direction, removed, degree, image, S)
+        for lane in range(S):
+            by[lane] = product[lane] / max(curvature[lane], TINY) if running[lane] else 0
+            previous[lane] = max(product[lane], TINY)
+        _step(direction, image, by, values, residual, S)
     return running
 
 
@@ -212,7 +211,8 @@ def _load_pixels(masks: Field, chosen: Field, grid: Field, S: int) -> None:
     width = n // S
     for i in range(1, removed.shape[0] - 2):
         to, by, weight = _row(removed, i, S, n), _row(inverse, i, S, n), _row(degree, i, S, n)
-        to[:] = 0
+        for k in range(n):
+            to[k] = 0
         for lane in range(len(chosen)):
             mask = masks[chosen[lane], (i - 1) * width : i * width]
             for j in range(width):
@@ -455,7 +455,7 @@ def _remainder(entries: Field, correction: Field, residual: Field, left: Field, 
 def _restrict(left: Field, residual: Field, S: int) -> None:
     """A grid's residual: the transpose of linear interpolation, of what is left on the finer one."""
     n, columns = left.shape[1] - 3 * S, residual.shape[1] // S - 3
-    line = np.zeros(n + 3 * S, dtype=left.dtype)
+    line = np.zeros(n + 3 * S, dtype=np.float32)
     inner = line[S : S + n]
     for i in range(1, residual.shape[0] - 2):
         above, on, under = _row(left, 2 * i - 2, S, n), _row(left, 2 * i - 1, S, n), _row(left, 2 * i, S, n)
@@ -472,7 +472,7 @@ def _restrict(left: Field, residual: Field, S: int) -> None:
 def _prolong(coarse: Field, correction: Field, S: int) -> None:
     """Add the coarser grid's correction, interpolated, to the finer one's."""
     n, columns = correction.shape[1] - 3 * S, coarse.shape[1] // S - 3
-    line, wide = np.zeros((columns + 1) * S, dtype=coarse.dtype), np.empty(2 * S * columns, dtype=coarse.dtype)
+    line, wide = np.zeros((columns + 1) * S, dtype=np.float32), np.empty(2 * S * columns, dtype=np.float32)
     inner = line[: S * columns]
     for i in range(1, correction.shape[0] - 2):
         one = _row(coarse, (i + 1) // 2, S, S * columns)  # odd rows lie on coarse ones: both are the same
@@ -494,7 +494,7 @@ def _prolong(coarse: Field, correction: Field, S: int) -> None:
 def _times(x: Field, removed: Field, degree: Field, image: Field, S: int) -> Any:
     """A x at the removed pixels, 0 elsewhere, into `image`; ⟨x, A x⟩ of each lane [S]."""
     n = x.shape[1] - 3 * S
-    sums = np.zeros(n, dtype=x.dtype)
+    sums = np.zeros(n, dtype=np.float32)
     for i in range(1, x.shape[0] - 2):
         to, of = _row(image, i, S, n), _row(x, i, S, n)
         mask, weight = _row(removed, i, S, n), _row(degree, i, S, n)
@@ -529,7 +529,7 @@ def _peaks(largest: Field, S: int) -> Field:
 def _compare(residual: Field, correction: Field, S: int) -> tuple[Field, Field]:
     """Of each lane [S], the scalar product of the two and the largest |correction|."""
     n = residual.shape[1] - 3 * S
-    sums, largest = np.zeros(n, dtype=residual.dtype), np.zeros(n, dtype=residual.dtype)
+    sums, largest = np.zeros(n, dtype=np.float32), np.zeros(n, dtype=np.float32)
     for i in range(1, residual.shape[0] - 2):
         one, other = _row(residual, i, S, n), _row(correction, i, S, n)
         for k in range(n):
@@ -540,11 +540,22 @@ def _compare(residual: Field, correction: Field, S: int) -> tuple[Field, Field]:
 
 @compiled
 def _spread(by: Field, n: int) -> Field:
-    """A number for each lane [S] → one for each of the n places in a row."""
-    row = np.empty(n, dtype=by.dtype)
-    for j in range(0, n, len(by)):
-        row[j : j + len(by)] = by
+    """A number for each lane [S] → one for each of the n places in a row, of 4 bytes."""
+    row, S = np.empty(n, dtype=np.float32), len(by)
+    for j in range(0, n, S):
+        for lane in range(S):
+            row[j + lane] = by[lane]
     return row
+
+
+@compiled
+def _restart(image: Field, residual: Field, direction: Field) -> None:
+    """The residual of a start whose `image` is given, and no direction yet."""
+    for i in range(image.shape[0]):
+        of, to, no = image[i], residual[i], direction[i]
+        for k in range(len(of)):
+            to[k] = -of[k]
+            no[k] = 0
 
 
 @compiled
@@ -561,8 +572,14 @@ def _add(x: Field, by: Field, out: Field, S: int) -> None:
 @compiled
 def _step(direction: Field, image: Field, by: Field, values: Field, residual: Field, S: int) -> None:
     """Go along the direction, each lane as far as `by` says."""
-    _add(direction, by, values, S)
-    _add(image, -by, residual, S)
+    n = direction.shape[1] - 3 * S
+    spread = _spread(by, n)
+    for i in range(1, direction.shape[0] - 2):
+        along, changed = _row(direction, i, S, n), _row(image, i, S, n)
+        value, left = _row(values, i, S, n), _row(residual, i, S, n)
+        for k in range(n):
+            value[k] += spread[k] * along[k]
+            left[k] -= spread[k] * changed[k]
 
 
 @compiled
@@ -583,31 +600,16 @@ def _begin(systems: Systems, channel: int, removed: Field, values: Field, S: int
 
     The power is NaN where a kept pixel is not finite.
     """
-    images, masks, chosen, _ = systems
+    scale = _read(systems, channel, values, S)
     n = values.shape[1] - 3 * S
-    width = n // S
-    largest, strange = np.zeros(n, dtype=values.dtype), np.zeros(n, dtype=values.dtype)
-    sums, kept = np.zeros(n), np.zeros(n)
-    for i in range(1, values.shape[0] - 2):
-        to = _row(values, i, S, n)
-        to[:] = 0
-        for lane in range(len(chosen)):
-            b, first = chosen[lane], (i - 1) * width
-            image, mask = images[b, channel, first : first + width], masks[b, first : first + width]
-            for j in range(width):
-                to[S * j + lane] = 0 if mask[j] else image[j]
-        for k in range(n):
-            largest[k] = max(largest[k], abs(to[k]))
-            strange[k] += to[k] - to[k]  # 0, or NaN
-    scale = _power_above(_peaks(largest, S)) + _totals(strange, S)
-    by = _spread((1 / scale).astype(values.dtype), n)
+    by, sums, kept = _spread(1 / scale, n), np.zeros(n), np.zeros(n)
     for i in range(1, values.shape[0] - 2):
         to, mask = _row(values, i, S, n), _row(removed, i, S, n)
         for k in range(n):
             to[k] *= by[k]
             sums[k] += to[k]
             kept[k] += 1 - mask[k]
-    mean = _spread((_totals(sums, S) / _totals(kept, S)).astype(values.dtype), n)
+    mean = _spread(_totals(sums, S) / _totals(kept, S), n)
     for i in range(1, values.shape[0] - 2):
         to, mask = _row(values, i, S, n), _row(removed, i, S, n)
         for k in range(n):
@@ -616,13 +618,34 @@ def _begin(systems: Systems, channel: int, removed: Field, values: Field, S: int
 
 
 @compiled
-def _power_above(size: Field) -> Field:
-    """The least power of 2 above each; 1 for 0."""
-    scale = np.ones(len(size))
-    for lane in range(len(size)):
-        if size[lane] > 0:
-            scale[lane] = 2.0 ** (np.floor(np.log2(size[lane])) + 1)
+def _read(systems: Systems, channel: int, values: Field, S: int) -> Any:
+    """The kept pixels as they are, 0 at the removed ones; and the power of 2, [S]."""
+    images, masks, chosen, _ = systems
+    n = values.shape[1] - 3 * S
+    width = n // S
+    largest, strange = np.zeros(n, dtype=np.float32), np.zeros(n, dtype=np.float32)
+    for i in range(1, values.shape[0] - 2):
+        to = _row(values, i, S, n)
+        for k in range(n):
+            to[k] = 0
+        for lane in range(len(chosen)):
+            b, first = chosen[lane], (i - 1) * width
+            image, mask = images[b, channel, first : first + width], masks[b, first : first + width]
+            for j in range(width):
+                to[S * j + lane] = 0 if mask[j] else image[j]
+        for k in range(n):
+            largest[k] = max(largest[k], abs(to[k]))
+            strange[k] += to[k] - to[k]  # 0, or NaN
+    scale, finite = _peaks(largest, S), _totals(strange, S)
+    for lane in range(S):
+        scale[lane] = _power_above(scale[lane]) + finite[lane]
     return scale
+
+
+@compiled
+def _power_above(size: float) -> float:
+    """The least power of 2 above it; 1 for 0."""
+    return float(2.0 ** (np.floor(np.log2(size)) + 1)) if size > 0 else 1.0
 
 
 @compiled
@@ -631,7 +654,7 @@ def _finished(systems: Systems, channel: int, scale: Field, values: Field, S: in
     images, masks, chosen, out = systems
     n = values.shape[1] - 3 * S
     width = n // S
-    size, strange = _spread(scale.astype(values.dtype), n), np.zeros(n, dtype=values.dtype)
+    size, strange = _spread(scale, n), np.zeros(n, dtype=np.float32)
     for i in range(values.shape[0] - 3):
         row, first = _row(values, i + 1, S, n), i * width
         for k in range(n):

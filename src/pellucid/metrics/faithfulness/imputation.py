@@ -61,7 +61,7 @@ def impute(images: Image, removed: Tensor, *, tolerance: float = 2e-5) -> Imputa
     All pixels of a mask hang together, so this is one linear system per image, shared by its channels. They are solved
     together by conjugate gradients with a multigrid preconditioner, without building a matrix; one image's result does
     not depend on the others in the batch. On CPUs and in float32 that is done by loops which numba compiles when they
-    are first used (some 15 seconds, once an installation; without numba PyTorch does it, three times slower). ROAD's
+    are first used (some 25 seconds, once an installation; without numba PyTorch does it, three times slower). ROAD's
     noise is the caller's to add.
 
     Parameters
