@@ -332,6 +332,18 @@ def test_values_at_removed_pixels_do_not_matter_and_the_input_is_not_touched():
     assert torch.equal(poisoned.nan_to_num(-1), before.nan_to_num(-1))
 
 
+def test_how_images_and_masks_lie_in_memory_does_not_matter():
+    generator = torch.Generator().manual_seed(17)
+    images, gone = torch.rand(3, 2, 12, 9, generator=generator), torch.rand(12, 9, generator=generator) < 0.6
+    expected = impute(images, gone.repeat(3, 1, 1)).images
+    assert torch.equal(impute(images, gone.expand(3, 1, 12, 9)).images, expected)
+    turned = gone.t().contiguous().t().repeat(3, 1, 1)
+    last = images.to(memory_format=torch.channels_last).requires_grad_()
+    found = impute(last, turned).images
+    assert torch.equal(found, expected)
+    assert not found.requires_grad
+
+
 @given(seed=st.integers(0, 2**16), kind=st.sampled_from(KINDS), power=st.integers(-20, 20))
 @settings(max_examples=25)
 def test_linear_and_within_the_range_of_the_kept_pixels(seed, kind, power):

@@ -92,7 +92,7 @@ def impute(images: Image, removed: Tensor, *, tolerance: float = 2e-5) -> Imputa
     masks = _checked(images, removed)
     dtype = images.dtype if images.dtype == torch.float64 else torch.float32
     tolerance = max(tolerance, 8 * torch.finfo(dtype).eps)
-    given = images.to(dtype).contiguous()
+    given = images.detach().to(dtype).contiguous()
     out = torch.empty_like(given)
     solver = compiled_solver() if images.device.type == "cpu" and dtype == torch.float32 else None
     solve = partial(_solve_compiled, solver) if solver else _solve
@@ -155,7 +155,7 @@ def _solve_compiled(
     height, width = images.shape[2:]
     fewest, most = COMPILED_LANES
     chunks = _chunks(masks, max(fewest, min(most, COMPILED_CELLS // (height * width))))
-    given, gone, made = (field.numpy() for field in (images.flatten(2), masks.flatten(1), out.flatten(2)))
+    given, gone, made = (field.numpy() for field in (images.flatten(2), masks.flatten(1).contiguous(), out.flatten(2)))
     worst, solved = np.zeros(len(images)), np.ones(len(images), dtype=np.bool_)
 
     def solve(chunk: Tensor) -> None:
