@@ -401,6 +401,8 @@ def test_an_empty_batch_is_no_error():
         (torch.rand(2, 3, 4, 4), torch.zeros(2, 3, 4, 4, dtype=torch.bool), "got"),
         (torch.ones(2, 1, 4, 4, dtype=torch.int64), torch.zeros(2, 4, 4, dtype=torch.bool), "float images"),
         (torch.full((1, 1, 4, 4), torch.inf), torch.zeros(1, 4, 4, dtype=torch.bool), "finite"),
+        (torch.tensor([torch.nan, 1.0]).expand(4, 4, 2).permute(2, 0, 1)[None], torch.eye(4)[None] > 0, "finite"),
+        (torch.tensor([1.0, torch.nan]).expand(4, 4, 2).permute(2, 0, 1)[None], torch.eye(4)[None] > 0, "finite"),
     ],
 )
 def test_bad_input_is_named(images, removed, words):

@@ -133,7 +133,10 @@ def _solve(systems: Systems, tolerance: float, most: int, grids: Grids, S: int) 
             # The maxima skip NaN, so neither the estimate nor the residual would tell of one.
             close = defect[lane] <= 2 * tolerance  # an error below e leaves a residual below 2e
             solved[lane] &= close and finite[lane] and not running[lane]
-            worst[lane] = np.nan if np.isnan(scale[lane]) else max(worst[lane], defect[lane] * scale[lane])
+            if np.isnan(scale[lane]):
+                worst[lane] = np.nan
+            elif defect[lane] * scale[lane] > worst[lane]:  # never of NaN, which stays
+                worst[lane] = defect[lane] * scale[lane]
     return worst, solved
 
 
