@@ -108,11 +108,12 @@ def _window(padded: Tensor, place: Place, value: Tensor) -> Tensor:
 
 def _choices(padded: Tensor, value: Tensor, size: int) -> Iterator[tuple[Place, Tensor]]:
     """For each place in the window: 1 for the outputs whose median stands there, else 0 (one buffer, overwritten)."""
-    open_outputs, not_zero = torch.ones_like(value), torch.empty_like(value).copy_(value).ne_(0)
-    for dim in (2, 3):  # where the window holds padding and the median is 0, the padding is the median
-        length, reach = value.shape[dim], min(size // 2, value.shape[dim])
-        for start in (0, length - reach):
-            open_outputs.narrow(dim, start, reach).mul_(not_zero.narrow(dim, start, reach))
+    height, width, reach = *value.shape[2:], size // 2
+    inside = value.new_zeros(height, width)
+    inside[reach : height - reach, reach : width - reach] = 1
+    # Where the window holds padding and the median is 0, the padding is the median.
+    open_outputs = torch.empty_like(value).copy_(value).ne_(0)
+    torch.maximum(open_outputs, inside, out=open_outputs)
     chosen = torch.empty_like(value)
     for place in product(range(size), range(size)):  # in reading order
         chosen.copy_(_window(padded, place, value)).eq_(value).mul_(open_outputs)
