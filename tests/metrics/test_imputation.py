@@ -204,6 +204,7 @@ def test_a_last_chunk_that_is_not_full_costs_no_more_cycles(monkeypatch):
     monkeypatch.setattr(imputation, "LEAST_CELLS", 3 * 144)
     monkeypatch.setattr(imputation, "COMPILED_LANES", (3, 3))
     monkeypatch.setattr(conjugate_gradients, "MOST_ITERATIONS", 7)
+    assert [len(chunk) for chunk in imputation._chunks(removed, 3)] == [3, 2]
     assert not impute(images, removed).direct.any()
 
 

@@ -165,4 +165,5 @@ class RoadAopc(ExplanationMetric):
 
     def measure(self, batch: Batch) -> Tensor:
         """Of each map, over the 20 levels of removal."""
-        return aopc(batch.road(batch.saliency, self.seed))
+        (curve,) = batch.road(self.seed, batch.saliency)
+        return aopc(curve)

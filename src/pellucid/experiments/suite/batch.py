@@ -86,10 +86,10 @@ class Batch:
         """[B, 1, H, W]."""
         return saliency_map(self.attribution, reduction_of(self.explain.function))
 
-    def road(self, saliency: Saliency, seed: int) -> Tensor:
-        """Whether the images are still classified as `y` with a map's most relevant pixels imputed: [B, L]."""
+    def road(self, seed: int, *maps: Saliency) -> list[Tensor]:
+        """Of each map, whether the images are still `y` with its most relevant pixels imputed [B, L]; one noise."""
         noise = self.normal(self.x.shape[1:], seed, "road")
-        return road_curve(self.predict, self.x, self.y, saliency, noise=noise)
+        return [road_curve(self.predict, self.x, self.y, one, noise=noise) for one in maps]
 
     def predict(self, x: Image) -> Tensor:
         """Logits of any images, `chunk` at a time."""

@@ -86,11 +86,10 @@ def stability_row(name: str, metric: Callable[..., Ros], batch: Batch, copies: T
 
 def road_row(batch: Batch, seed: int) -> Row:
     """Still correct with the most relevant pixels imputed; and, once a run, with random ones."""
-    row = {"road": batch.road(batch.saliency, seed)}
+    maps = {"road": batch.saliency}
     if batch.explain.name == "gradient":  # the control does not depend on the attribution
-        random = batch.uniform(batch.saliency.shape[1:], seed, "random map")
-        row["road_random"] = batch.road(random, seed)
-    return row
+        maps["road_random"] = batch.uniform(batch.saliency.shape[1:], seed, "random map")
+    return dict(zip(maps, batch.road(seed, *maps.values()), strict=True))
 
 
 HEADLINE = {

@@ -41,7 +41,8 @@ def _ros_quantus(batch: Batch, seed: int) -> Row:
 
 
 def _road_legacy(batch: Batch, seed: int) -> Row:
-    return {"road_legacy": batch.road(batch.saliency, seed)}
+    (curve,) = batch.road(seed, batch.saliency)
+    return {"road_legacy": curve}
 
 
 LEGACY: dict[str, Callable[[Batch, int], Row]] = {
