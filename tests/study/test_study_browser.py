@@ -64,6 +64,17 @@ class Tab:
         self.page.wait_for_timeout(DOUBLE_CLICK)
         self.page.locator("section.loading").wait_for(state="detached")
 
+    def waiting(self):
+        """Answers on this device that the server has not acknowledged."""
+        return self.page.evaluate("Object.keys(localStorage).length")
+
+    def saved(self):
+        for _ in range(200):
+            if not self.waiting():
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"{self.waiting()} answers are still on this device after ten seconds")
+
     def done(self):
         """Whether the thanks have come; waits while the last answers are sent."""
         if self.page.locator("section[data-end]:not([hidden])").count():
@@ -200,19 +211,19 @@ def test_a_missing_answer_is_told_and_leads_to_its_question(tab):
 def test_without_a_network_one_goes_on_and_nothing_is_lost(tab, folder):
     enter(tab)
     tab.ready()
-    answer_by_mouse(tab)
     tab.page.wait_for_load_state("networkidle")  # the pictures of all trials are there
+    answer_by_mouse(tab)
+    tab.saved()
     tab.context.set_offline(True)
     for _ in range(4):
         tab.ready()
         answer_by_mouse(tab, second=False)
     tab.page.locator("#status", has_text="No connection").wait_for()
-    waiting = tab.page.evaluate("JSON.parse(Object.values(localStorage)[0]).length")
-    assert waiting == 3  # one of the four screens was only words
+    assert tab.waiting() == 3  # one of the four screens was only words
     tab.check()
     tab.context.set_offline(False)
     tab.page.locator("#status", has_text="All answers are saved").wait_for()
-    assert tab.page.evaluate("JSON.parse(Object.values(localStorage)[0]).length") == 0
+    assert tab.waiting() == 0
     current = tab.section.get_attribute("data-trial")
     tab.page.reload()
     tab.ready()
@@ -245,18 +256,22 @@ def test_a_double_click_is_one_answer_and_skips_nothing(tab, folder):
     assert tab.section.locator(".problem").count() == 0
 
 
-def test_two_tabs_give_one_answer_to_a_trial(tab, folder):
+@pytest.mark.parametrize("network", [True, False], ids=["online", "offline"])
+def test_two_tabs_give_one_answer_to_a_trial(tab, folder, network):
     enter(tab)
-    tab.ready()
     other = tab.context.new_page()
     other.goto(tab.link)
-    first = tab.page
+    for page in (other, tab.page):
+        page.wait_for_load_state("networkidle")  # the pictures of all trials are there
+    tab.context.set_offline(not network)
+    tab.ready()
     answer_by_mouse(tab, second=False)
     tab.page = other
     tab.ready()
     answer_by_mouse(tab, second=True)
-    other.wait_for_load_state("networkidle")
-    first.wait_for_load_state("networkidle")
+    assert network or tab.waiting() == 2
+    tab.context.set_offline(False)
+    tab.saved()
     store = open_store(folder)
     answers, people = exporting.rows(store)
     (history,) = list(exporting.history(store).values())[-1:]

@@ -6,20 +6,23 @@
   if (!page) return;
   const text = page.dataset;
   const status = document.getElementById("status");
-  const name = `pellucid:${text.person}`;
-  let kept = [];
+  const name = `pellucid:${text.person}:`;
 
-  // The queue. Where the browser gives no storage (some private modes), the page itself keeps it.
+  // The queue. Every answer has an entry of its own in the browser's storage, so that two tabs never overwrite each
+  // other's; the time in its name keeps the order. What the browser does not store (some private modes), the page keeps.
+  let kept = [];
   const queue = {
-    read() {
-      try { return JSON.parse(localStorage.getItem(name)) || []; } catch { return kept; }
+    entries() {
+      try { return Object.keys(localStorage).filter((entry) => entry.startsWith(name)).sort(); } catch { return []; }
     },
-    write(answers) {
-      kept = answers;
-      try { localStorage.setItem(name, JSON.stringify(answers)); } catch { /* kept above */ }
+    read() { return [...this.entries().map((entry) => JSON.parse(localStorage.getItem(entry))).filter(Boolean), ...kept]; },
+    add(answer) {
+      try { localStorage.setItem(`${name}${Date.now()}:${answer.key}`, JSON.stringify(answer)); } catch { kept.push(answer); }
     },
-    add(answer) { this.write([...this.read(), answer]); },
-    drop(answer) { this.write(this.read().filter((other) => other.key !== answer.key)); },
+    drop(answer) {
+      kept = kept.filter((other) => other.key !== answer.key);
+      this.entries().filter((entry) => entry.endsWith(answer.key)).forEach((entry) => localStorage.removeItem(entry));
+    },
   };
 
   // Sending, one at a time and in order; what fails is tried again, later and later, and at once when the network is back.
