@@ -5,15 +5,18 @@ import shutil
 from dataclasses import replace
 
 import pytest
+import torch
 
 from pellucid.attacks.explanation import Budget
 from pellucid.errors import BadInput
 from pellucid.experiments import measure as measuring
 from pellucid.experiments.config import check
 from pellucid.experiments.measure import MeasureSettings, Robustness, make_settings, measure
-from pellucid.experiments.measure.rows import Study
-from pellucid.experiments.suite import evidence
+from pellucid.experiments.measure.rows import Study, next_of_another_class
+from pellucid.experiments.measure.runs import loaded
+from pellucid.experiments.suite import evidence, explainer
 from pellucid.experiments.train import train
+from pellucid.metrics.stability.ssim import ssim_clean
 
 ATTACK = Robustness(eps=0.1, steps=2, images=300)
 SETTINGS = MeasureSettings(images=70, attributions={"gradient": ("gini", "ssim")}, robustness=ATTACK)
@@ -88,6 +91,31 @@ def test_runs_that_differ_in_their_seed_alone_are_compared_with_each_other(runs)
     assert "other_seed_ssim" not in other[0]
     assert about(runs[0])["other_seed_sha256"] == about(runs[1])["weights_sha256"]
     assert 0 < about(runs[0])["train_accuracy"] < 1
+
+
+def test_the_map_of_another_image_is_that_of_the_next_one_of_another_class(runs, monkeypatch):
+    measure(runs[:1], SETTINGS)
+    at_once = rows(runs[0])
+    shutil.rmtree(runs[0] / "measurements")
+    monkeypatch.setattr("pellucid.experiments.measure.rows.images_per_unit", lambda x: 3)
+    measure(runs[:1], SETTINGS)
+    found = rows(runs[0])
+    assert [row["other_image_ssim"] for row in found] == pytest.approx([row["other_image_ssim"] for row in at_once])
+    run = loaded(runs[0])
+    chosen = run.test.subset([run.test.ids.tolist().index(row["id"]) for row in found])
+    x, y = chosen.batch(range(len(chosen)))
+    maps = explainer("gradient")(run.model, x, y, chosen.ids)
+    for i, row in enumerate(found):
+        j = next(k % len(found) for k in range(i + 1, 2 * len(found)) if chosen.labels[k % len(found)] != row["label"])
+        assert row["other_image_ssim"] == pytest.approx(float(ssim_clean(maps[[i]], maps[[j]])), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "wanted"),
+    [([0, 1, 1, 2], [1, 3, 3, 0]), ([1, 0, 0], [1, 0, 0]), ([0, 0, 1], [2, 2, 0]), ([3, 3], [1, 1]), ([1], [0])],
+)
+def test_the_next_image_of_another_class_is_looked_for_around_the_end(labels, wanted):
+    assert next_of_another_class(torch.tensor(labels)).tolist() == wanted
 
 
 def test_further_metrics_have_one_value_an_image(runs):

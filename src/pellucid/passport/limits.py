@@ -16,14 +16,18 @@ LIMITS: dict[str, str] = {
     ),
     "ssim": (
         "How alike maps are before and after noise. A map that ignores the model, such as the edges of the image, can "
-        "score high, too. Each map is divided by its own largest entry first; without that, models "
-        "with small gradients score higher whatever their maps look like. Noise that changes the prediction is left "
-        "out, so a fragile model is judged on the images that it survives."
+        "score high, too, and so can one that is the same for every image. Each map is divided by its own largest "
+        "entry first; without that, models with small gradients score higher whatever their maps look like. Noise "
+        "that changes the prediction is left out, so a fragile model is judged on the images that it survives."
     ),
     "spearman": "As SSIM, of the order of the pixels only: it ignores how unequal they are.",
     "cosine": "As SSIM, dominated by the few largest entries of the map.",
     "other_seed": (
         "Agreement of maps with those of a model from another training seed: alike maps may still be wrong together."
+    ),
+    "other_image": (
+        "A control: how alike the maps of images of different classes are. Where this comes near the similarity under "
+        "noise, maps are stable because they hardly depend on the image."
     ),
     "ros": (
         "How much faster maps change than logits. Its denominator is the change of the logits: a model with small "

@@ -21,6 +21,8 @@ NOISE = 0.1
 MANY = 8
 """More models than this are counted, not named."""
 
+ONE_CLASS = "all measured images are of one class"
+
 SANITY = {"random_map": "a random map", "edge_detector": "the edges of the image"}
 """Attributions that know nothing of the model: a number is worth what it is above theirs."""
 
@@ -138,6 +140,9 @@ def clean_measures(runs: Sequence[Run], name: str) -> list[tuple[Measure, bool]]
         (column(name, "other_seed_ssim", "SSIM with the map of another seed", direction="↑"), False),
         (column(name, "other_seed_spearman", "Spearman with the map of another seed", direction="↑"), True),
         (column(name, "other_seed_cosine", "Cosine with the map of another seed", direction="↑"), True),
+        (column(name, "other_image_ssim", "SSIM with the map of another image (control)", undefined=ONE_CLASS), False),
+        (column(name, "other_image_spearman", "Spearman with the map of another image (control)"), True),
+        (column(name, "other_image_cosine", "Cosine with the map of another image (control)"), True),
         (measures.aopc(name), False),
         (measures.aopc(name, kind="random"), False),
         (measures.aopc(name, kind="gain"), False),
@@ -152,6 +157,7 @@ def _sanity_measures(name: str) -> list[tuple[Measure, bool]]:
     wanted = [
         measures.column(name, "gini", "Gini"),
         measures.level(name, "ssim", f"SSIM at σ = {NOISE:g}", NOISE),
+        measures.column(name, "other_image_ssim", "SSIM with the map of another image"),
         measures.aopc(name),
     ]
     return [(replace(measure, direction=""), False) for measure in wanted]

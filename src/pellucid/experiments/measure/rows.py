@@ -118,11 +118,26 @@ class Study:
         if "other_seed" in self.twins and "ssim" in self.metrics:
             other = replace(batch, model=self.twins["other_seed"].model).saliency
             row |= {f"other_seed_{name}": compare(batch.saliency, other) for name, compare in COMPARED.items()}
+        if "ssim" in self.metrics:
+            other = self._other_maps(positions, batch)
+            row |= {f"other_image_{name}": compare(batch.saliency, other) for name, compare in COMPARED.items()}
         if "noiseless" in self.twins and self.attribution == "gradient":
             twin = self.twins["noiseless"].model
             found = [outlier_dependence(batch.model, twin, part.x) for part in batch.split(1)]
             row["outlier_dependence"] = torch.cat(found)
         return row
+
+    def _other_maps(self, positions: Tensor, batch: Batch) -> Tensor:
+        """For each image the map of the next one of another class [B, 1, H, W], NaN if all images are of one class."""
+        wanted = self._of_another_class[positions]
+        missing = wanted[~torch.isin(wanted, positions)].unique()
+        maps = batch.saliency
+        if len(missing):
+            maps = torch.cat([maps, self._batch(missing, batch.explain).saliency])
+        place = {position: row for row, position in enumerate(torch.cat([positions, missing]).tolist())}
+        other = maps[[place[position] for position in wanted.tolist()]]
+        same_class = (self.images.labels[wanted] == self.images.labels[positions]).to(maps.device)
+        return other.masked_fill(same_class[:, None, None, None], nan)
 
     def _attacked(self, positions: Tensor, explain: Explainer) -> dict[str, Tensor]:
         """The attacks on the interpretation, on the first images only; NaN for those after them."""
@@ -145,9 +160,26 @@ class Study:
         return Batch(self.run.model, x, y, ids, explain, maps, self._mean_pixel, self.chunk)
 
     @cached_property
+    def _of_another_class(self) -> Tensor:
+        return next_of_another_class(self.images.labels)
+
+    @cached_property
     def _mean_pixel(self) -> float:
         """Mean of all pixels of all images, in [0, 1]."""
         return float(self.images.images.double().mean() / 255)
+
+
+def next_of_another_class(labels: Tensor) -> Tensor:
+    """For each of N images the place of the first one after it, around the end, with another label; int64 [N].
+
+    Where all labels are the same, so is that of the place found.
+    """
+    classes = labels.tolist()
+    found = list(range(len(classes)))
+    for i in range(2 * len(classes) - 2, -1, -1):  # from behind: the next one either differs or knows who does
+        here, after = i % len(classes), (i + 1) % len(classes)
+        found[here] = after if classes[after] != classes[here] else found[after]
+    return torch.tensor(found)
 
 
 def legacy_explainer(name: str) -> Explainer:
