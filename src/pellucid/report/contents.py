@@ -8,7 +8,7 @@ import numpy as np
 
 from pellucid.report import measures
 from pellucid.report.arms import Arm, Column, runs_of
-from pellucid.report.evidence import evidence_measures
+from pellucid.report.evidence import evidence_measures, knows_truth, truth
 from pellucid.report.ledger import CLEAN_DRAWS, LEGACY_DRAWS, cost_rows, ledger_rows
 from pellucid.report.measures import Measure
 from pellucid.report.results import ResultTable, Row, measure_rows
@@ -86,7 +86,7 @@ def trade_off_table(columns: Sequence[Column]) -> ResultTable:
 
 
 def trade_off_measures(columns: Sequence[Column]) -> list[Measure]:
-    """Accuracy, robustness, and for the first attribution sparsity, stability and faithfulness."""
+    """Accuracy, robustness, and for the first attribution sparsity, stability, faithfulness, truth where it is known."""
     chosen = [measures.natural_accuracy(), measures.robust_accuracy()]
     for name in attribution_names(runs_of(columns))[:1]:
         chosen += [
@@ -94,6 +94,7 @@ def trade_off_measures(columns: Sequence[Column]) -> list[Measure]:
             measures.level(name, "ssim", f"SSIM at σ = {NOISE:g}", NOISE),
             measures.column(name, "ros_norm", "ROS-norm", statistic="median", direction="↓", decimals=None),
             measures.aopc(name),
+            *([truth(name)] if knows_truth(runs_of(columns)) else []),
         ]
     return chosen
 
