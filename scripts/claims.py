@@ -1,6 +1,6 @@
-"""Fill the marked parts of docs/claims.md from docs/results/*.json and the published numbers that the report knows.
+"""Fill the marked parts of docs/claims.md and docs/presets.md from docs/results/*.json and the published numbers.
 
-python scripts/claims.py [--check]      --check: write nothing, exit 1 where the page is not what the files say
+python scripts/claims.py [--check]      --check: write nothing, exit 1 where a page is not what the files say
 """
 
 import json
@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from pellucid.report.published import MAPS
@@ -15,7 +16,6 @@ from pellucid.report.verdicts import MARKS
 from pellucid.study.audit import audit, sentences
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGE = DOCS / "claims.md"
 PART = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 PAPERS = {"T3S": "R", "NRAT": "N", "T2E": "T", "ours": "P"}
 """A claim's key begins with the letter of its paper."""
@@ -102,28 +102,104 @@ def study() -> list[str]:
     return [f"* {sentence}" for sentence in sentences(audit())]
 
 
-PARTS: dict[str, Callable[[], list[str]]] = {
-    "counted": counted,
-    "T3S": lambda: claims("T3S"),
-    "NRAT": lambda: claims("NRAT"),
-    "T2E": lambda: claims("T2E"),
-    "ours": lambda: claims("ours"),
-    "replicates": replicates,
-    "study": study,
+HEADLINE = {
+    "Natural accuracy": ("Natural accuracy (%) ↑", ""),
+    "Robust accuracy (PGD)": ("Robust accuracy (%) ↑", ""),
+    "Gini": ("Gini ↑", "Gini"),
+    "SSIM, mean of noise levels": ("SSIM, mean of noise levels ↑", "SSIM"),
+    "ROS-norm": ("ROS-norm ↓", "ROS-norm"),
+    "ROAD-AOPC": ("ROAD-AOPC ↑", "ROAD-AOPC"),
+    "ROAD-AOPC of a random map (control)": ("… of a random map (control)", ""),
 }
+UNSEEN = {
+    "SSIM, mean of held-out perturbations": ("SSIM, held-out perturbations ↑", "SSIM, held-out perturbations"),
+    "Top-k intersection, top-k attack": ("Top-k intersection under attack ↑", "Top-k intersection under attack"),
+    "SSIM with the map of another seed": ("SSIM with the map of another seed ↑", "SSIM with another seed"),
+    "DiffROAD, mean of levels": ("DiffROAD ↑", "DiffROAD, mean of levels"),
+    "Precision at the attended or relevant pixels": (
+        "Precision at the known pixels ↑",
+        "Precision at the known pixels",
+    ),
+    "Energy inside the attention map": ("Energy inside the relevant quadrant ↑", ""),
+    "Pointing game": ("Largest entry inside the relevant quadrant ↑", ""),
+    "Cosine with the map of another image (control)": ("Cosine with the map of another image (control)", ""),
+}
+"""Rows of the presets' tables: label of the number, how the page calls it, and how the presets' claims call it."""
 
 
-def filled(text: str) -> str:
+def presets(*columns: tuple[str, str, str]) -> list[str]:
+    """Mean ± standard deviation over seeds; `columns` are (heading, file, arm). Bold: certainly above A and G."""
+    found = [(heading, *_arm(file, arm)) for heading, file, arm in columns]
+    lines = [_row("", *(heading for heading, *_ in found)), _row("---", *["---:"] * len(found))]
+    for rows in (HEADLINE, UNSEEN):
+        told = {label: [_told(label, claim, *one[1:]) for one in found] for label, (_, claim) in rows.items()}
+        lines += [_row(rows[label][0], *cells) for label, cells in told.items() if any(cells)]
+        lines += [_row("*never seen in training:*", *[""] * len(found))] if rows is HEADLINE else []
+    return lines
+
+
+def _arm(file: str, arm: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """An arm's numbers by label, and its preset's comparisons with their verdicts."""
+    (setting,) = results()[file]["settings"]
+    (told,) = (one for one in setting["arms"] if one["name"] == arm)
+    parts = [part for one in setting["relations"] if one["key"][0] == "P" for part in one["parts"]]
+    verdicts = {part["claim"].split(", Holm")[0]: part["verdict"] for part in parts}
+    wins = {claim: verdict for claim, verdict in verdicts.items() if f": {arm} better than" in claim}
+    return told["numbers"] | told["maps"]["Gradient"], wins
+
+
+def _told(label: str, claim: str, numbers: dict[str, Any], wins: dict[str, str]) -> str:
+    if label not in numbers:
+        return ""
+    one = numbers[label]
+    decimals = (0 if one["value"] >= 100 else 1) if one["decimals"] is None else one["decimals"]
+    cell = f"{mean(one['by_seed']):.{decimals}f} ± {stdev(one['by_seed']):.{decimals}f}"
+    won = [verdict == "holds" for name, verdict in wins.items() if claim and name.startswith(f"{claim}: ")]
+    return f"**{cell}**" if won and all(won) else cell
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _five(file: str) -> list[tuple[str, str, str]]:
+    return [(arm, file, arm) for arm in ("N", "A", "G", "P", "PN")]
+
+
+FULL, RETUNED = "presets-fashion-mnist", "presets-fashion-mnist-retuned"
+PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
+    "claims.md": {
+        "counted": counted,
+        "T3S": lambda: claims("T3S"),
+        "NRAT": lambda: claims("NRAT"),
+        "T2E": lambda: claims("T2E"),
+        "ours": lambda: claims("ours"),
+        "replicates": replicates,
+        "study": study,
+    },
+    "presets.md": {
+        "mini": lambda: presets(*_five("presets-fashion-mnist-mini")),
+        "full": lambda: presets(*_five(FULL)[:4], ("P′", RETUNED, "P"), ("PN", FULL, "PN")),
+        "known": lambda: presets(*_five("presets-block-fashion")),
+    },
+}
+"""Pages, and what fills their marked parts."""
+
+
+def filled(page: str) -> str:
     """The page with every marked part made anew."""
-    return PART.sub(lambda found: f"{found[1]}\n" + "\n".join(PARTS[found[2]]()) + f"\n\n{found[3]}", text)
+    parts, text = PAGES[page], (DOCS / page).read_text(encoding="utf-8")
+    return PART.sub(lambda found: f"{found[1]}\n" + "\n".join(parts[found[2]]()) + f"\n\n{found[3]}", text)
 
 
 def main() -> None:
     """Write or check."""
-    text = PAGE.read_text(encoding="utf-8")
-    if "--check" in sys.argv[1:]:
-        sys.exit(0 if text == filled(text) else "docs/claims.md is out of date: run this script")
-    PAGE.write_text(filled(text), encoding="utf-8")
+    for page in PAGES:
+        path = DOCS / page
+        if "--check" not in sys.argv[1:]:
+            path.write_text(filled(page), encoding="utf-8")
+        elif path.read_text(encoding="utf-8") != filled(page):
+            sys.exit(f"docs/{page} is out of date: run this script")
 
 
 if __name__ == "__main__":

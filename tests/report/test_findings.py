@@ -36,6 +36,14 @@ def test_holds_arms_numbers_and_verdicts(result):
     assert setting["published"] == []
 
 
+def test_every_row_of_the_table_that_is_no_detail_is_kept_for_each_attribution():
+    values = {"gini": spread(0.5), "gini_all_entries": spread(0.4), "other_image_cosine": spread(0.3)}
+    (setting,) = through_json([run("N", seed=seed, **values) for seed in range(2)])["settings"]
+    (maps,) = [arm["maps"] for arm in setting["arms"]]
+    assert maps["Gradient"].keys() == {"Gini", "Cosine with the map of another image (control)"}
+    assert maps["Gradient"]["Gini"]["by_seed"] == pytest.approx([0.5, 0.5])
+
+
 def test_the_ledger_says_what_was_tested_and_leaves_out_what_was_not(result):
     page = ledger({"small": result})
     assert "## small" in page

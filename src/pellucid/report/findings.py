@@ -11,7 +11,7 @@ from typing import Any
 
 from pellucid.files import finite
 from pellucid.report.arms import Arm, arms_of, estimate, seed_values
-from pellucid.report.contents import trade_off_measures
+from pellucid.report.contents import attribution_names, clean_measures, trade_off_measures
 from pellucid.report.facts import measurement_facts, provenance_facts
 from pellucid.report.measures import Measure
 from pellucid.report.published import published_cells
@@ -19,13 +19,17 @@ from pellucid.report.relation import Relation
 from pellucid.report.relations import relations, settings
 from pellucid.report.runs import Run
 from pellucid.report.verdicts import MARKS
-from pellucid.report.words import DASH, interval, number
+from pellucid.report.words import DASH, attribution_name, interval, number
 
 SHOWN = ("holds", "does not hold", "within noise")
 
 
 def findings(runs: Sequence[Run]) -> dict[str, Any]:
-    """Per setting: arms with their numbers (by seed, too), relations with verdicts, published numbers beside ours."""
+    """Per setting: arms with their numbers (by seed, too), relations with verdicts, published numbers beside ours.
+
+    `numbers` of an arm are the headline ones; `maps` holds, for each attribution, every row of the report's table that
+    is no detail.
+    """
     found = [_setting(name, members) for name, members in settings(runs)]
     return {"format": 1, "made_by": _facts(runs), "settings": found}
 
@@ -50,12 +54,13 @@ def ledger(results: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _setting(name: str, runs: Sequence[Run]) -> dict[str, Any]:
-    arms = arms_of(runs)
+    arms, names = arms_of(runs), attribution_names(runs)
+    rows = {name: [measure for measure, detail in clean_measures(runs, name) if not detail] for name in names}
     cells = [asdict(cell) for cell in published_cells(runs)]
     found: dict[str, Any] = finite(
         {
             "name": name,
-            "arms": [_arm(arm, trade_off_measures(arms)) for arm in arms],
+            "arms": [_arm(arm, trade_off_measures(arms), rows) for arm in arms],
             "relations": [_relation(one) for one in relations(runs)],
             "published": cells,
         }
@@ -63,7 +68,17 @@ def _setting(name: str, runs: Sequence[Run]) -> dict[str, Any]:
     return found
 
 
-def _arm(arm: Arm, measures: Sequence[Measure]) -> dict[str, Any]:
+def _arm(arm: Arm, headline: Sequence[Measure], rows: Mapping[str, Sequence[Measure]]) -> dict[str, Any]:
+    return {
+        "name": arm.name,
+        "meaning": arm.meaning,
+        "seeds": [run.seed for run in arm.runs],
+        "numbers": _numbers(arm, headline),
+        "maps": {attribution_name(name): _numbers(arm, measures) for name, measures in rows.items()},
+    }
+
+
+def _numbers(arm: Arm, measures: Sequence[Measure]) -> dict[str, Any]:
     numbers = {}
     for measure in measures:
         # With one seed the interval speaks of images only.
@@ -72,7 +87,7 @@ def _arm(arm: Arm, measures: Sequence[Measure]) -> dict[str, Any]:
             value, low, high = (measure.factor * end for end in (found.value, found.low, found.high))
             told = {"value": value, "low": low, "high": high, "n": found.n, "decimals": measure.decimals}
             numbers[measure.label] = told | {"by_seed": seed_values(measure, arm)}
-    return {"name": arm.name, "meaning": arm.meaning, "seeds": [run.seed for run in arm.runs], "numbers": numbers}
+    return numbers
 
 
 def _relation(one: Relation) -> dict[str, Any]:
