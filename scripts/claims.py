@@ -7,6 +7,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -21,6 +22,7 @@ PAPERS = {"T3S": "R", "NRAT": "N", "T2E": "T", "ours": "P"}
 """A claim's key begins with the letter of its paper."""
 
 
+@cache
 def results() -> dict[str, Any]:
     """Every file of findings by its name."""
     files = sorted((DOCS / "results").glob("*.json"))

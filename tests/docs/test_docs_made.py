@@ -7,6 +7,7 @@ import pytest
 from pages import DOCS, TAUGHT, blocks, script
 
 notebooks, claims, figures = script("notebooks"), script("claims"), script("docs_figures")
+CLAIMS = DOCS / "claims.md"
 
 
 def test_notebooks_are_current():
@@ -41,9 +42,6 @@ def test_links_of_notebooks_lead_to_pages():
     for name in notebooks.PAGES:
         for link in re.findall(r"\]\(([^)#]+)[^)]*\)", notebooks.notebook(name)):
             assert "://" in link or (DOCS / "notebooks" / link).exists(), (name, link)
-
-
-CLAIMS = DOCS / "claims.md"
 
 
 @pytest.mark.parametrize("page", claims.PAGES)
