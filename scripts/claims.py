@@ -1,4 +1,4 @@
-"""Fill the marked parts of docs/claims.md and docs/presets.md from docs/results/*.json and the published numbers.
+"""Fill the marked parts of docs/claims.md, docs/presets.md and README.md from docs/results and published numbers.
 
 python scripts/claims.py [--check]      --check: write nothing, exit 1 where a page is not what the files say
 """
@@ -164,10 +164,12 @@ def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _five(file: str) -> list[tuple[str, str, str]]:
-    return [(arm, file, arm) for arm in ("N", "A", "G", "P", "PN")]
+def _arms(file: str, *arms: str) -> list[tuple[str, str, str]]:
+    return [(arm, file, arm) for arm in arms]
 
 
+FIVE, ABLATION = ("N", "A", "G", "P", "PN"), "NS"
+MINI, KNOWN = "presets-fashion-mnist-mini", "presets-block-fashion"
 FULL, RETUNED = "presets-fashion-mnist", "presets-fashion-mnist-retuned"
 PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
     "claims.md": {
@@ -180,10 +182,11 @@ PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
         "study": study,
     },
     "presets.md": {
-        "mini": lambda: presets(*_five("presets-fashion-mnist-mini")),
-        "full": lambda: presets(*_five(FULL)[:4], ("P′", RETUNED, "P"), ("PN", FULL, "PN")),
-        "known": lambda: presets(*_five("presets-block-fashion")),
+        "mini": lambda: presets(*_arms(MINI, *FIVE, ABLATION)),
+        "full": lambda: presets(*_arms(FULL, *FIVE[:4]), ("P′", RETUNED, "P"), *_arms(FULL, "PN", ABLATION)),
+        "known": lambda: presets(*_arms(KNOWN, *FIVE, ABLATION)),
     },
+    "../README.md": {"mini": lambda: presets(*_arms(MINI, *FIVE))},
 }
 """Pages, and what fills their marked parts."""
 
@@ -201,7 +204,7 @@ def main() -> None:
         if "--check" not in sys.argv[1:]:
             path.write_text(filled(page), encoding="utf-8")
         elif path.read_text(encoding="utf-8") != filled(page):
-            sys.exit(f"docs/{page} is out of date: run this script")
+            sys.exit(f"{path.resolve().relative_to(DOCS.parent)} is out of date: run this script")
 
 
 if __name__ == "__main__":

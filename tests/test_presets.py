@@ -23,7 +23,8 @@ def preset(name):
 def test_the_grid_that_judges_the_presets_trains_them_as_their_configs_do():
     for arm, name in (("P", "pellucid-robust"), ("PN", "pellucid-natural")):
         assert essence(GRID[arm]) == essence(preset(name))
-        assert GRID[arm]["training"]["epochs"] == preset(name)["training"]["epochs"]
+        for own in GRID[arm]["training"].items():
+            assert own in preset(name)["training"].items()
 
 
 def test_the_quickstart_trains_the_robust_preset_for_fewer_epochs():
