@@ -234,3 +234,20 @@ def test_the_unknown_optimizer_and_schedule_are_named():
         fitting.make_optimizer(nn.Linear(1, 1), Named(name="adamww"))
     with pytest.raises(BadInput, match="did you mean 'cosine'"):
         fitting.make_schedule(Named(name="cosin"))
+
+
+def test_a_checkpoint_that_cannot_be_read_leaves_the_weights_in_their_order(tmp_path):
+    (tmp_path / CHECKPOINT).write_bytes(b"not a checkpoint")
+    model = small_run.small_model()
+    order = model[0].weight.stride()
+    with pytest.raises((BadInput, RunFailed), match="checkpoint") as held:  # alive, or what it holds tidies up
+        fit(
+            model,
+            small_run.OBJECTIVE,
+            stripes(200, 0),
+            stripes(60, 1),
+            settings=TrainingSettings(**small_run.SETTINGS),
+            seed=3,
+            directory=tmp_path,
+        )
+    assert model[0].weight.stride() == order, held.value

@@ -6,7 +6,7 @@ import signal
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -109,20 +109,19 @@ def fit(
     batches = Batches(train, settings, seed, attention=takes_attention(objective, train))
     if batches.size % fabric.world_size:
         raise BadInput(f"batch_size {batches.size} cannot be shared over {fabric.world_size} processes evenly")
-    layout = ExitStack()  # entered before DistributedDataParallel lays out its buckets
-    layout.enter_context(fast_memory_format(model, train.batch([0])[0].to(fabric.device)))
     freeze(model, settings.freeze)
     optimizer = make_optimizer(model, settings.optimizer)
-    average = None if settings.ema is None else Average(model, settings.ema)
     base = [group["lr"] for group in optimizer.param_groups]  # a resumed optimiser holds the scheduled rates instead
-    wrapped, _ = fabric.setup(model, optimizer)
-    state = resume(directory / CHECKPOINT, model, optimizer, average)
-    reporter = Reporter(title, batches.steps, quiet=not fabric.is_global_zero)
-    regularised = objective if isinstance(objective, Regularised) else Regularised(objective)
-    run = _Run(fabric, model, optimizer, settings, seed, directory, state, batches.per_epoch, average)
     factor = make_schedule(settings.schedule)
+    regularised = objective if isinstance(objective, Regularised) else Regularised(objective)
     eps_at(regularised, settings.eps_warm_up, 0.0)  # an objective without eps is refused before anything is computed
-    with layout, reporter, stop_signals() as stop:
+    memory_format = fast_memory_format(model, train.batch([0])[0].to(fabric.device))
+    reporter = Reporter(title, batches.steps, quiet=not fabric.is_global_zero)
+    with memory_format, reporter, stop_signals() as stop:
+        average = None if settings.ema is None else Average(model, settings.ema)
+        wrapped, _ = fabric.setup(model, optimizer)  # DistributedDataParallel's buckets follow the memory format
+        state = resume(directory / CHECKPOINT, model, optimizer, average)
+        run = _Run(fabric, model, optimizer, settings, seed, directory, state, batches.per_epoch, average)
         run.begin(held_out, reporter)
         clock = saved = time.monotonic()
         while state.step < batches.steps:
