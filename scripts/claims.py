@@ -40,7 +40,7 @@ def counted() -> list[str]:
     """How many claims came out how, over all settings."""
     verdicts = [one["verdict"] for _, setting in settings() for one in setting["relations"]]
     tested = {key for _, setting in settings() for key in _tested(setting)}
-    rows = [f"| {MARKS.get(name, '–')} {name} | {verdicts.count(name)} |" for name in sorted(set(verdicts))]
+    rows = [_row(f"{MARKS.get(name, '–')} {name}", str(verdicts.count(name))) for name in sorted(set(verdicts))]
     return [
         f"{len(tested)} claims could be tested in {len(list(settings()))} settings (data, arms, budget); "
         "a claim has one verdict a setting:",
@@ -66,7 +66,7 @@ def claims(paper: str) -> list[str]:
     lines = ["| claim | published | what our runs say |", "| --- | --- | --- |"]
     for (key, claim, published), found in sorted(told.items(), key=lambda item: (item[0][0][0], int(item[0][0][1:]))):
         said = [_said(names.index(name) + 1, one) for name, one in found if one["verdict"] != "not testable here"]
-        lines.append(f"| **{key}** {_cell(claim)} | {_cell(published)} | {'<br>'.join(said) or '– not tested yet'} |")
+        lines.append(_row(f"**{key}** {_cell(claim)}", _cell(published), "<br>".join(said) or "– not tested yet"))
     listed = "; ".join(f"[{place}] {name}" for place, name in enumerate(names, 1))
     return [*lines, "", f"Settings: {listed}." if names else "No setting here tests one of these."]
 
@@ -91,7 +91,7 @@ def replicates() -> list[str]:
     for where, name, ros in rows:
         effect, gap = ros["A"] - ros["G"], abs(ros["G"] - ros["M1"])
         larger += gap >= effect
-        lines.append(f"| {where} | {name.replace('_', ' ')} | {effect:.2f} | {gap:.2f} |")
+        lines.append(_row(where, name.replace("_", " "), f"{effect:.2f}", f"{gap:.2f}"))
     return [
         *lines,
         "",

@@ -16,6 +16,7 @@ from rich.table import Table
 from pellucid.errors import BadInput
 from pellucid.files import write_atomic, write_json
 from pellucid.report.reading import read_mapping, read_yaml
+from pellucid.report.tables import markdown_line
 from pellucid.report.verdicts import Verdict
 from pellucid.statistics import student
 from pellucid.statistics.signed_rank import Rule, all_of, decide, over_sets
@@ -219,14 +220,14 @@ def to_report(config: Mapping[str, Any], claims: Sequence[Mapping[str, Any]]) ->
         "uncorrected for the number of tests. Smallest p that "
         f"{config['seeds']} seeds can give: {0.5 ** config['seeds']:.2g}.",
         "",
-        _line([f"{config['tested']} against", *(other.replace("_", " ") for other in others)]),
-        _line(["---"] * (len(others) + 1)),
+        markdown_line([f"{config['tested']} against", *(other.replace("_", " ") for other in others)]),
+        markdown_line(["---"] * (len(others) + 1)),
     ]
-    lines += [_line([name, *(_verdict_of(claims, name, other) for other in others)]) for name in names]
+    lines += [markdown_line([name, *(_verdict_of(claims, name, other) for other in others)]) for name in names]
     lines += ["", *(f"![{name}](figures/{name}.svg)" for name in ["claims", *(f"field-{s}" for s in config["sets"])])]
     for claim in claims:
         lines += ["", f"## {claim['claim']}, against {claim['against'].replace('_', ' ')}: {claim['verdict']}", ""]
-        lines += [claim["statement"] + ".", "", _line(_HEAD), _line(["---"] * len(_HEAD))]
+        lines += [claim["statement"] + ".", "", markdown_line(_HEAD), markdown_line(["---"] * len(_HEAD))]
         lines += _rows(claim["criteria"], "") + _rows(claim["further"], " (not judged)")
     return "\n".join([*lines, ""])
 
@@ -245,7 +246,7 @@ def _rows(criteria: Sequence[Mapping[str, Any]], remark: str) -> list[str]:
                 difference,
                 "–" if np.isnan(found["p"]) else f"{found['p']:.4f}",
             ]
-            lines.append(_line([one["metric"], one["condition"], name, *numbers, found["verdict"] + remark]))
+            lines.append(markdown_line([one["metric"], one["condition"], name, *numbers, found["verdict"] + remark]))
     return lines
 
 
@@ -302,7 +303,3 @@ def _compared(config: Mapping[str, Any]) -> tuple[str, str]:
 
 def _verdict_of(claims: Sequence[Mapping[str, Any]], name: str, other: str) -> str:
     return next(str(one["verdict"]) for one in claims if one["claim"] == name and one["against"] == other)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"

@@ -18,6 +18,7 @@ from pellucid.report.published import published_cells
 from pellucid.report.relation import Relation
 from pellucid.report.relations import relations, settings
 from pellucid.report.runs import Run
+from pellucid.report.tables import markdown_line
 from pellucid.report.verdicts import MARKS
 from pellucid.report.words import DASH, attribution_name, interval, number
 
@@ -118,15 +119,15 @@ def _section(setting: Mapping[str, Any]) -> list[str]:
 
 def _claim(one: Mapping[str, Any]) -> str:
     what = f"**{one['key']}** {one['claim']}" + (f" ({one['scope']})" if one["scope"] else "")
-    return _row(what, one["published"], f"{MARKS[one['verdict']]} {one['verdict']}", one["summary"])
+    return markdown_line([what, one["published"], f"{MARKS[one['verdict']]} {one['verdict']}", one["summary"]])
 
 
 def _arm_table(arms: Sequence[Mapping[str, Any]]) -> list[str]:
     labels = list(dict.fromkeys(label for arm in arms for label in arm["numbers"]))
-    rows = [_row("arm", "seeds", *labels), _row("---", "---:", *["---:"] * len(labels))]
+    rows = [markdown_line(["arm", "seeds", *labels]), markdown_line(["---", "---:", *["---:"] * len(labels)])]
     for arm in arms:
         numbers = [_number(arm["numbers"].get(label)) for label in labels]
-        rows.append(_row(arm["name"], str(len(arm["seeds"])), *numbers))
+        rows.append(markdown_line([arm["name"], str(len(arm["seeds"])), *numbers]))
     return rows
 
 
@@ -138,7 +139,7 @@ def _published(cells: Sequence[Mapping[str, Any]]) -> list[str]:
     for quantity, group in groupby(known, key=lambda cell: cell["quantity"]):
         for cell in group:
             ours = _number(cell["ours"] | {"decimals": 2})
-            lines.append(_row(quantity, cell["role"], f"{cell['published']:g}", ours, cell["judgement"]))
+            lines.append(markdown_line([quantity, cell["role"], f"{cell['published']:g}", ours, cell["judgement"]]))
     return [*lines, ""]
 
 
@@ -148,7 +149,3 @@ def _number(found: Mapping[str, Any] | None) -> str:
     value = number(found["value"], found["decimals"])
     known = found["low"] is not None and found["high"] is not None
     return f"{value} {interval(found['low'], found['high'], found['decimals'])}" if known else value
-
-
-def _row(*texts: str) -> str:
-    return "| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |"
