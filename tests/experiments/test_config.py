@@ -57,7 +57,13 @@ def test_what_is_wrong_gets_one_sentence(tmp_path, override, message):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("a: [", "not valid YAML"), ("- 1", "must hold keys and values"), ("\x00", "not valid YAML")],
+    [
+        ("a: [", "not valid YAML"),
+        ("- 1", "must hold keys and values"),
+        ("\x00", "not valid YAML"),
+        ("model: lenet\ntraining: {epochs: 1}\nmodel: small_cnn", "not valid YAML: 'model' stands twice.*line 3"),
+        ("training: {epochs: 1, epochs: 2}", "'epochs' stands twice"),
+    ],
 )
 def test_a_damaged_file_is_named(tmp_path, content, message):
     path = tmp_path / "c.yaml"

@@ -84,6 +84,7 @@ def test_what_training_needs_is_looked_for_before_anything_runs(monkeypatch):
             {"axes": {"arm": {"N": {"objective": "natural"}, "M": {}}, "seed": [0]}},
             "cells [NM]-seed0 and [NM]-seed0 are",
         ),
+        ({"axes": {"arm": ["N", "A"], "seed": [0]}}, "the cells N-seed0 and A-seed0 are the same run; .*change what"),
         ({"axes": {"objective": ["gaze"]}}, "cell gaze: "),
         ({"axes": {"arm": {"gaze": {"objective": {"name": "gaze", "eps": 1}}}}}, "cell gaze: .*attention maps"),
         ({"axes": {"data.name": ["cifar10"]}, "base": {"data": {"root": "/nowhere"}}}, "cell cifar10: .*/nowhere"),

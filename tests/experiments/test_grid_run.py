@@ -83,7 +83,8 @@ def test_a_failed_cell_keeps_its_log_and_stops_no_other(tmp_path):
     arms = {"hot": {"training": {"optimizer": {"name": "sgd", "lr": 1e30}}}, "N": {}}
     grid = ready(spec(axes={"arm": arms}), tmp_path)
     bad, good = shard(grid, None)
-    with pytest.raises(RunFailed, match=rf"1 of 2 cells failed: {bad} \(training stopped at .*grid retry") as error:
+    sentence = rf"1 of 2 cells failed: {bad} \(training stopped at .*grid retry .*; the others are measured"
+    with pytest.raises(RunFailed, match=sentence) as error:
         finish(grid)
     assert "\n" not in str(error.value)
     assert [one.state for one in standings(grid)] == ["failed", "finished"]
@@ -94,6 +95,7 @@ def test_a_failed_cell_keeps_its_log_and_stops_no_other(tmp_path):
         finish(grid)
     assert grid.log(bad).read_text() == log  # it is not run again until it is asked for
     assert grid.trained(good)
+    assert [run.path.name for run in read_runs(tmp_path)] == [good]
 
 
 def test_a_retry_clears_failures(copied):

@@ -58,6 +58,20 @@ def grid(tmp_path):
         yield grid
 
 
+@pytest.mark.parametrize(
+    ("content", "message"), [("[]", "holds no keys and values"), ('{"status": "finished"}', "what the training cost")]
+)
+def test_a_damaged_manifest_is_named(grid, content, message):
+    (grid.run(grid.cells[0].name) / "manifest.json").write_text(content)
+    with pytest.raises(BadInput, match=rf"manifest\.json is damaged: .*{message}"):
+        standings(grid)
+
+
+def test_a_failure_without_a_reason_points_to_the_log(grid):
+    grid.failure(grid.cells[2].name).write_text("{}")
+    assert standings(grid)[2].note == "its log says why"
+
+
 def test_each_cell_is_what_its_files_say(grid):
     found = standings(grid)
     assert [one.state for one in found] == ["finished", "running", "failed", "stopped", "waiting"]

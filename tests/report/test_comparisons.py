@@ -11,6 +11,7 @@ from pellucid.report.comparisons import compare, noise_floors, not_worse, with_d
 from pellucid.report.grid_sheets import comparison_numbers, comparison_sheet
 from pellucid.report.sheets import sheet_csv, sheet_markdown
 from pellucid.statistics import detectable_difference, equal_within, holm
+from pellucid.statistics.ring import ring_pseudovalues
 
 GINI = measures.column("gradient", "gini", "Gini", direction="↑")
 MEANS = {
@@ -62,6 +63,24 @@ def test_not_worse_is_whoever_no_clear_test_tells_from_the_best():
     assert not_worse(found, "A", ["N", "A", "I"]) == {"I"}
     assert not_worse(found, "N", ["N", "A", "I"]) == set()
     assert not_worse([], "A", ["N", "A"]) == {"N"}
+
+
+def test_what_is_of_two_seeds_models_is_tested_by_its_pseudovalues():
+    def found(seeds):
+        other = measures.column("gradient", "other_seed_ssim", "SSIM with the map of another seed", direction="↑")
+        chosen = [
+            one
+            for name, means in MEANS.items()
+            for one in seeds_of(name, [{"other_seed_ssim": spread(m)} for m in means[:seeds]])
+        ]
+        return compare(arms_of(chosen), other)
+
+    gaps = np.subtract(MEANS["A"], MEANS["N"])
+    test = found(5)[0]
+    assert test.difference.estimate.value == pytest.approx(gaps.mean())
+    assert test.difference.gaps == pytest.approx(ring_pseudovalues(gaps))
+    assert test.test.p == pytest.approx(stats.ttest_1samp(ring_pseudovalues(gaps), 0).pvalue)
+    assert found(2) == []
 
 
 def test_arms_that_share_fewer_than_two_seeds_are_not_compared():

@@ -22,8 +22,8 @@ def arm(role, *, natural=800, robust=600, wobble=0.002, **numbers):
             run(
                 role,
                 seed=seed,
-                correct=first(natural),
-                robust=first(robust),
+                correct=first(natural + round(1000 * by)),
+                robust=first(robust + round(1000 * by)),
                 gini=spread(wanted["gini"] + by),
                 ssim=np.stack([spread(wanted["ssim"] + by)] * 2, 1),
                 ros_norm=spread(wanted["ros"] * (1 + by)),
@@ -58,7 +58,7 @@ def test_a_preset_that_beats_both_rivals_on_everything_holds():
         ({"kept": 12}, "does not hold"),
         ({"natural": 780}, "does not hold"),
         ({"robust": 580}, "does not hold"),
-        ({"natural": 791, "robust": 592}, "holds"),
+        ({"natural": 798, "robust": 599}, "holds"),
     ],
 )
 def test_one_weak_point_is_enough_to_fail(worse, verdict):
@@ -67,7 +67,7 @@ def test_one_weak_point_is_enough_to_fail(worse, verdict):
 
 def test_the_natural_preset_is_held_to_natural_accuracy():
     rivals = arm("A"), arm("G")
-    assert found(arm("N", natural=805), *rivals, arm("PN"))["P1"].verdict == "holds"
+    assert found(arm("N", natural=797), *rivals, arm("PN"))["P1"].verdict == "holds"
     assert found(arm("N", natural=850), *rivals, arm("PN"))["P1"].verdict == "does not hold"
     assert found(*rivals, arm("PN"))["P1"].verdict == "not testable here"
 

@@ -2,12 +2,17 @@ import numpy as np
 import pytest
 from constructed import IMAGES, first, road, run, spread
 
+from pellucid.report.contrasts import Difference
 from pellucid.report.relation import FEW_SEEDS, ONE_SEED
 from pellucid.report.relations import PUBLISHED, relations, settings
 from pellucid.report.verdicts import Part, above, at_least, conjunction, within
-from pellucid.statistics import Estimate
+from pellucid.statistics import Estimate, equal_within, student
 
 HOLDS, FAILS, NOISE, UNTESTABLE = "holds", "does not hold", "within noise", "not testable here"
+
+
+def over_images(low, high):
+    return Difference("", "", Estimate(0.0, low, high, 100), 100, 1)
 
 
 def verdict(runs, key, scope="Gradient"):
@@ -28,8 +33,18 @@ def verdict(runs, key, scope="Gradient"):
 )
 def test_rules_judge_the_interval_and_nothing_else(rule, holds, fails, noise):
     for (low, high), expected in [(holds, HOLDS), (fails, FAILS), (noise, NOISE)]:
-        assert rule(Estimate(0.0, low, high, 100)) == expected
-    assert rule(Estimate(0.0, np.nan, np.nan, 1)) == UNTESTABLE
+        assert rule(over_images(low, high)) == expected
+    assert rule(over_images(np.nan, np.nan)) == UNTESTABLE
+
+
+def test_over_seeds_two_one_sided_tests_judge_equality():
+    gaps = (-0.6, -1.1, -1.4, -0.9, -1.3)
+    smallest = equal_within(gaps)
+    found = Difference("G", "A", student(gaps), 100, 5, gaps)
+    assert smallest < -found.estimate.low, "the 95 % interval is the wider one"
+    assert within(1.01 * smallest)(found) == HOLDS
+    assert within(0.99 * smallest)(found) == NOISE
+    assert within(0.1)(found) == FAILS
 
 
 def test_a_conjunction_needs_every_part():

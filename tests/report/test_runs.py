@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from pellucid.errors import BadInput
-from pellucid.report.runs import read_listed, read_run, read_runs
+from pellucid.files import write_json
+from pellucid.report.runs import failed_cells, read_listed, read_run, read_runs
 
 
 def edit_json(path, **changes):
@@ -68,8 +69,9 @@ def test_null_becomes_nan_and_nothing_else_does(own_runs):
         ("adversarial", {"filter": "Mean"}, "M1"),
         ("adversarial", {"filter": "median"}, "M2"),
         ("adversarial", {"filter": "identity"}, "I"),
-        ("natural", {"filter": "gaussian"}, "N-run"),
-        ("elastic", None, "N-run"),
+        ("natural", {"filter": "gaussian"}, "natural + gaussian SmoothBlock"),
+        ("elastic", None, "elastic"),
+        ("adversarial_legacy", None, "adversarial_legacy"),
     ],
 )
 def test_roles_come_from_the_config(own_runs, objective, smoothing, role):
@@ -77,7 +79,34 @@ def test_roles_come_from_the_config(own_runs, objective, smoothing, role):
     config = yaml.safe_load((path / "config.yaml").read_text())
     config |= {"objective": {"name": objective}, "smoothing": smoothing}
     (path / "config.yaml").write_text(yaml.safe_dump(config))
-    assert read_run(path.rename(own_runs / "N-run")).role == role
+    assert read_run(path.rename(own_runs / "N-run")).role == role  # whatever the folder is called
+
+
+def test_the_published_code_s_variant_plays_the_same_role_in_a_group_of_its_own(own_runs):
+    path = own_runs / "runs/N/config.yaml"
+    config = yaml.safe_load(path.read_text()) | {"objective": {"name": "adversarial_legacy"}, "group": "legacy"}
+    path.write_text(yaml.safe_dump(config))
+    assert read_run(path.parent).role == "A"
+    assert read_run(path.parent, arm="A-legacy").role == "A"
+
+
+def test_a_grid_s_arm_names_a_recipe_that_plays_no_published_role(own_runs):
+    path = own_runs / "runs/N/config.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"objective": {"name": "trades"}}))
+    write_json(own_runs / "grid.json", {"cells": [{"name": "N", "choices": {"arm": "B", "seed": "seed0"}}]})
+    assert [run.role for run in read_runs(own_runs)] == ["B"]
+    write_json(own_runs / "grid.json", {"cells": [{"choices": {}}]})
+    with pytest.raises(BadInput, match=r"grid\.json is damaged: each of its cells needs a name"):
+        read_runs(own_runs)
+
+
+def test_failed_cells_of_a_grid_are_left_out(own_runs):
+    present = [path.name for path in sorted((own_runs / "runs").iterdir())]
+    write_json(own_runs / "grid.json", {"cells": [{"name": name} for name in present]})
+    write_json(own_runs / "cells" / present[0] / "failed.json", {"reason": "no memory"})
+    write_json(own_runs / "cells" / "measuring" / "failed.json", {"reason": "no memory"})
+    assert failed_cells(own_runs) == present[:1]
+    assert sorted(run.path.name for run in read_runs(own_runs)) == present[1:]
 
 
 def test_runs_of_one_role_are_called_by_their_folders(tmp_path):

@@ -1,10 +1,14 @@
 import numpy as np
 from constructed import first, road, run, spread
 
-from pellucid.report import read_runs
+from pellucid.report import measures, read_runs
+from pellucid.report.arms import arms_of
+from pellucid.report.comparisons import compare
 from pellucid.report.facts import config_differences, measurement_facts, provenance_facts
 from pellucid.report.relations import relations
 from pellucid.report.summary import headline, tally, warnings
+
+GINI = measures.column("gradient", "gini", "Gini", direction="↑")
 
 
 def test_summary_says_no_more_than_the_numbers():
@@ -22,10 +26,27 @@ def test_summary_says_no_more_than_the_numbers():
     assert lone == ["Natural accuracy: N (50.0\xa0%).", "Gini: N (0.500)."]
 
 
+def test_the_two_best_are_told_apart_by_the_test_that_is_corrected_for_all_pairs():
+    means = {"N": [0.5, 0.3, 0.6], "A": [0.602, 0.604, 0.603], "G": [0.6, 0.601, 0.5995]}
+    arms = arms_of([run(name, seed=s, gini=spread(m)) for name, values in means.items() for s, m in enumerate(values)])
+    (gini,) = [text for text in headline(arms) if text.startswith("Gini")]
+    found = {frozenset((one.difference.first, one.difference.second)): one for one in compare(arms, GINI)}
+    test = found[frozenset("AG")]
+    assert test.difference.estimate.excludes(0)
+    assert not test.clear
+    assert gini.endswith(f"within the noise over seeds (p\xa0{test.holm:.3f} for all pairs).")
+
+
+def test_arms_without_a_common_seed_are_not_compared():
+    arms = arms_of([run(name, seed=seed, gini=spread(0.5)) for name, seed in (("N", 0), ("N", 1), ("A", 2), ("A", 3))])
+    assert any("The gap is not tested: no N and A share a seed." in text for text in headline(arms))
+
+
 def test_summary_does_not_compare_runs_that_share_no_images():
     one, two = run("N", gini=spread(0.5)), run("A", gini=spread(0.9))
     object.__setattr__(two.attributions["gradient"], "ids", np.arange(500, 600))
-    assert "share no test images" in next(text for text in headline([one, two]) if text.startswith("Gini"))
+    (gini,) = [text for text in headline([one, two]) if text.startswith("Gini")]
+    assert "not tested: Gini was not measured for both on the same images" in gini
 
 
 def test_tally_counts_verdicts():

@@ -108,10 +108,24 @@ def read_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
     return check(read_yaml(path, overrides))
 
 
+class _OnceLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one place; plain YAML keeps the last one and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"'{key.value}' stands twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
     """The keys and values of a YAML file, with ``key.sub=value`` overrides applied. Raises BadInput with the path."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceLoader)
     except OSError as error:
         raise BadInput(f"cannot read the config {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -19,7 +19,7 @@ from pellucid.report.facts import measurement_facts, provenance_facts
 from pellucid.report.methods import methods
 from pellucid.report.reading import lookup
 from pellucid.report.results import Row
-from pellucid.report.runs import ROLES, Run
+from pellucid.report.runs import Run
 from pellucid.report.words import DASH, interval, number
 
 FORMAT = 1
@@ -41,7 +41,7 @@ def passport_facts(run: Run, claims: Sequence[Claim]) -> dict[str, Any]:
     BadInput
         If the weights in the folder are not those that were measured.
     """
-    run = _named(run)
+    run = replace(run, name=run.role)  # whatever its folder is called
     state = weights_state(run)
     legacy = legacy_table((run,))
     published = [replace(row, group=f"{row.group}, as published") for row in (() if legacy is None else legacy.rows)]
@@ -62,13 +62,6 @@ def passport_facts(run: Run, claims: Sequence[Claim]) -> dict[str, Any]:
         "limits": limits_of([row.key for row in own]),
     }
     return dict(_rounded(facts))
-
-
-def _named(run: Run) -> Run:
-    """The run under a name that does not depend on its folder."""
-    known = (run.role, run.meaning) in ROLES.values() or run.config.get("arm") is not None
-    role = run.role if known else run.meaning
-    return replace(run, name=role, role=role)
 
 
 def _title(run: Run) -> str:

@@ -12,7 +12,7 @@ from pellucid.report.contents import clean_table, legacy_table, trade_off_table
 from pellucid.report.findings import findings
 from pellucid.report.relations import settings
 from pellucid.report.results import ResultTable
-from pellucid.report.runs import Run, read_listed, read_run, read_runs
+from pellucid.report.runs import Run, failed_cells, read_listed, read_run, read_runs
 from pellucid.report.tables import to_csv, to_latex, to_markdown
 from pellucid.report.terminal import to_terminal
 
@@ -59,7 +59,7 @@ def write_report(directory: Path) -> Path:
         parts = parts_of(runs)
         pictures = [picture for part in parts for picture in figures.draw_all(part.arms, part.suffix)]
         files |= grid_files(parts) | figures.files(pictures)
-        page = to_grid_page(parts, pictures=pictures, files=list(files))
+        page = to_grid_page(parts, pictures=pictures, files=list(files), failed=failed_cells(directory))
     else:
         pictures = figures.draw_all(runs)
         files |= figures.files(pictures)

@@ -31,9 +31,14 @@ def counts_text(row: Row) -> str:
 def dropped_text(row: Row) -> str:
     """How many images had no value for each model, of several seeds which share of the values; a dash where none can.
 
-    The table's notes say why.
+    Of more than three that differ, the lowest and the highest. The table's notes say why.
     """
-    return _joined([DASH if cell is None or cell.n is None else _dropped(cell) for cell in row.cells])
+    texts = [DASH if cell is None or cell.n is None else _dropped(cell) for cell in row.cells]
+    known = [cell for cell in row.cells if cell is not None and cell.n is not None]
+    if len(texts) <= 3 or len(set(texts)) == 1 or not known:
+        return _joined(texts)
+    ends = (choose(known, key=lambda cell: (cell.undefined, cell.dropped)) for choose in (min, max))
+    return " to ".join(map(_dropped, ends))
 
 
 def _dropped(cell: Cell) -> str:

@@ -1,14 +1,17 @@
 """Differences between two roles: paired over images inside one seed, or over seeds where there are several."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from pellucid.report import measures
 from pellucid.report.arms import Column, runs_of
 from pellucid.report.measures import Measure
 from pellucid.report.runs import Run
 from pellucid.report.words import count, listing, number
-from pellucid.statistics import Estimate, detectable_difference, equal_within, paired_test, student
+from pellucid.statistics import Estimate, detectable_difference, equal_within, paired_test
+from pellucid.statistics.ring import ring_pseudovalues
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,8 @@ class Difference:
     """aggregate(first) - aggregate(second), in the measure's shown unit.
 
     With one pair of runs the interval is a paired bootstrap over images; with several pairs (one a seed) it is
-    Student's t over the seeds' differences, because images inside a seed cannot speak for other seeds.
+    Student's t over the seeds' differences, because images inside a seed cannot speak for other seeds. That interval
+    is about these images: how it would vary over others, the intervals of the single arms say.
     """
 
     first: str
@@ -25,7 +29,7 @@ class Difference:
     images: int
     seeds: int
     gaps: tuple[float, ...] = ()
-    """The difference of each seed, where there are several."""
+    """The difference of each seed, where there are several; its pseudovalue, where a number is of two seeds."""
 
     @property
     def basis(self) -> str:
@@ -35,7 +39,7 @@ class Difference:
 
     def limits(self, decimals: int | None) -> str:
         """Where the seeds show no difference: how small a one they could have shown, and how equal the two are."""
-        if self.seeds < 2 or self.estimate.excludes(0):
+        if self.seeds < 2 or self.estimate.excludes(0) or np.isnan(self.estimate.low):
             return ""
         smallest = detectable_difference(paired_test(self.gaps).spread, seeds=self.seeds)
         return f"detectable: {number(smallest, decimals)}; equal within ±{number(equal_within(self.gaps), decimals)}"
@@ -72,7 +76,9 @@ def contrast_pairs(pairs: Sequence[tuple[Run, Run]], measure: Measure, first: st
     if over_images is not None:
         return Difference(first, second, _scaled(over_images, measure.factor), images, 1)
     gaps = tuple(measure.factor * value for value, _ in known)
-    return Difference(first, second, student(gaps), images, len(pairs), gaps)
+    if measure.of_two_seeds and len(gaps) < 3:
+        return f"{measure.label} is one pair of seeds' models, and needs three seeds to vary"
+    return _over_seeds(first, second, ring_pseudovalues(gaps) if measure.of_two_seeds else gaps, images)
 
 
 def scalar_contrast(
@@ -88,7 +94,7 @@ def scalar_contrast(
     if len(gaps) < 2:
         return f"{label} is one number a run, so its interval needs at least two seeds"
     images = min(len(one.accuracy.ids) for one, _ in pairs)
-    return Difference(first, second, student(gaps), images, len(gaps), tuple(gaps))
+    return _over_seeds(first, second, gaps, images)
 
 
 def pair_runs(runs: Sequence[Run], first: str, second: str) -> list[tuple[Run, Run]] | str:
@@ -119,6 +125,11 @@ def depth(run: Run) -> tuple[str, int] | None:
     layer = run.layer or ""
     stem = layer.rstrip("0123456789")
     return (stem, int(layer[len(stem) :])) if len(stem) < len(layer) else None
+
+
+def _over_seeds(first: str, second: str, gaps: Iterable[float], images: int) -> Difference:
+    listed = tuple(map(float, gaps))
+    return Difference(first, second, paired_test(listed).estimate, images, len(listed), listed)
 
 
 def _scaled(estimate: Estimate, factor: float) -> Estimate:

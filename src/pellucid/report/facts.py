@@ -80,11 +80,14 @@ def config_differences(runs: Sequence[Run]) -> list[Fact]:
 
 
 def recipe(config: Mapping[str, Any]) -> dict[str, str]:
-    """What a config asks for beside its seed, by dotted keys.
+    """What a config asks for beside its seed and where files lie (their hashes stay), by dotted keys.
 
     What is off is left out: runs of older versions lack the keys of what there was not yet.
     """
-    return {key: value for key, value in _flat(config).items() if key != "seed" and value not in _OFF}
+    return {key: value for key, value in _flat(config).items() if key not in _ELSEWHERE and value not in _OFF}
+
+
+_ELSEWHERE = {"seed", "data.root", "data.download", "model.weights"}
 
 
 def _facts(runs: Sequence[Run], sources: Mapping[str, Callable[[Run], str]]) -> list[Fact]:

@@ -188,12 +188,13 @@ def grid_files(parts: Sequence[Part]) -> Files:
 def _part_files(part: Part) -> Files:
     folder, files = Path("tables"), {}
     tables = {"arms": part.clean, "arms-legacy": part.legacy}
-    tables |= {one.name: one.table for one in part.at_equal_terms}
+    equal = [one for one in part.at_equal_terms if one.arms]
+    tables |= {one.name: one.table for one in equal}
     for name, table in tables.items():
         if table is not None:
             for ending, convert in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
                 files[folder / f"{name}{part.suffix}.{ending}"] = convert(table)
-    pairs = [comparison_sheet(one.comparisons, f"{one.name}-comparisons") for one in part.at_equal_terms]
+    pairs = [comparison_sheet(one.comparisons, f"{one.name}-comparisons") for one in equal]
     for sheet in (*part.sheets, *pairs):
         for ending, write in (("csv", sheet_csv), ("md", sheet_markdown), ("tex", sheet_latex)):
             files[folder / f"{sheet.name}{part.suffix}.{ending}"] = write(sheet)

@@ -50,12 +50,14 @@ class Section:
     sheets: dict[str, Markup]
     drivers: list[str]
     methods: list[str]
-    matched: list[tuple[Matched, Markup, Markup]]
-    """Each comparison at equal terms, its table and its tests."""
+    matched: list[tuple[Matched, Markup, Markup] | tuple[Matched, None, None]]
+    """Each comparison at equal terms, its table and its tests, where there are arms to compare."""
 
 
-def to_grid_page(parts: Sequence[Part], *, pictures: Sequence[figures.Picture], files: Sequence[Path]) -> str:
-    """The whole page. `files` are the tables, texts and figures beside it, relative to it."""
+def to_grid_page(
+    parts: Sequence[Part], *, pictures: Sequence[figures.Picture], files: Sequence[Path], failed: Sequence[str] = ()
+) -> str:
+    """The whole page. `files` are what lies beside it, relative to it; `failed` names the cells that are missing."""
     script = source("filter.js")
     return render(
         "grid.html.jinja",
@@ -64,6 +66,7 @@ def to_grid_page(parts: Sequence[Part], *, pictures: Sequence[figures.Picture], 
         svg={picture.name: Markup(embedded(picture)) for picture in pictures},  # made here, its texts are outlines
         marks=MARKS,
         files=[str(path) for path in files],
+        failed=failed,
         notes={"tests": TESTS_NOTE, "agreement": AGREEMENT_NOTE, "undefined": UNDEFINED_NOTE},
         script=Markup(script),  # our own file
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -85,7 +88,10 @@ def _section(part: Part) -> Section:
         sheets={sheet.name: sheet_html(replace(sheet, name=f"{sheet.name}{part.suffix}")) for sheet in part.sheets},
         drivers=[drivers_sentence(one) for one in part.drivers],
         methods=methods(part.arms),
-        matched=[(one, to_html(one.table), _tests(one, part.suffix)) for one in part.at_equal_terms],
+        matched=[
+            (one, to_html(one.table), _tests(one, part.suffix)) if one.arms else (one, None, None)
+            for one in part.at_equal_terms
+        ],
     )
 
 

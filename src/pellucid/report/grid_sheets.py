@@ -16,7 +16,8 @@ from pellucid.report.survivors import order_is_open, survivors
 from pellucid.report.words import DASH, interval, number, p_value
 
 TESTS_NOTE = (
-    "Difference: mean over the seeds that both arms have, with Student's 95 % interval. p: two-sided paired t-test, "
+    "Difference: mean over the seeds that both arms have, with Student's 95 % interval; it speaks of new seeds, on the "
+    "images that were measured. p: two-sided paired t-test, "
     "adjusted by Holm for all pairs of arms within the metric (the verdict rests on it), and by Benjamini and Hochberg "
     "for all pairs in all metrics. g: Hedges's effect size of paired differences. Detectable: the smallest true "
     "difference that these seeds would have found with a probability of 80 %. Equal within: the smallest margin at "

@@ -31,7 +31,7 @@ SNAPSHOT_NOTE = (
 
 @dataclass(frozen=True)
 class Matched:
-    """One comparison: what is equal, the arms made of the chosen runs, and why others are missing."""
+    """One comparison: what is equal, the arms made of the chosen runs (none or several), and why others are missing."""
 
     name: str
     title: str
@@ -54,7 +54,7 @@ def matched(arms: Sequence[Arm]) -> list[Matched]:
     """The arms at matched cost and at matched accuracy; none without snapshots that were measured."""
     if not any(run.snapshots for arm in arms for run in arm.runs):
         return []
-    return [found for found in (_at_cost(arms), _at_accuracy(arms)) if found is not None]
+    return [_at_cost(arms), _at_accuracy(arms)]
 
 
 def passes(run: Run) -> float:
@@ -75,7 +75,7 @@ def candidates(run: Run) -> list[Run]:
     return [*run.snapshots, run]
 
 
-def _at_cost(arms: Sequence[Arm]) -> Matched | None:
+def _at_cost(arms: Sequence[Arm]) -> Matched:
     budget = COST_SLACK * min(passes(run) for arm in arms for run in arm.runs)
 
     def dearest(run: Run) -> Run | None:
@@ -86,7 +86,7 @@ def _at_cost(arms: Sequence[Arm]) -> Matched | None:
     return _chosen("matched-cost", title, arms, dearest, "no snapshot is so cheap")
 
 
-def _at_accuracy(arms: Sequence[Arm]) -> Matched | None:
+def _at_accuracy(arms: Sequence[Arm]) -> Matched:
     """The target is what the least accurate arm reaches at its best."""
     target = min(fmean([max(map(accuracy, candidates(run))) for run in arm.runs]) for arm in arms)
 
@@ -98,10 +98,8 @@ def _at_accuracy(arms: Sequence[Arm]) -> Matched | None:
     return _chosen("matched-accuracy", title, arms, nearest, "no snapshot is so close")
 
 
-def _chosen(
-    name: str, title: str, arms: Sequence[Arm], choose: Callable[[Run], Run | None], missing: str
-) -> Matched | None:
-    """Arms of which every run has something to choose; None below two."""
+def _chosen(name: str, title: str, arms: Sequence[Arm], choose: Callable[[Run], Run | None], missing: str) -> Matched:
+    """Arms of which every run has something to choose; where that is one at most, none and why."""
     kept, notes = [], []
     for arm in arms:
         found = [choose(run) for run in arm.runs]
@@ -111,7 +109,9 @@ def _chosen(
             continue
         kept.append(replace(arm, runs=tuple(known)))
         notes.append(f"{arm.name}: {listing(list(dict.fromkeys(_place(run) for run in known)))}.")
-    return Matched(name, title, tuple(kept), tuple(notes)) if len(kept) > 1 else None
+    if len(kept) < 2:
+        notes.append("So no two arms can be compared; keep more snapshots (training.snapshots).")
+    return Matched(name, title, tuple(kept) if len(kept) > 1 else (), tuple(notes))
 
 
 def _place(run: Run) -> str:

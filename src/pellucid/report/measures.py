@@ -46,6 +46,8 @@ class Measure:
     decimals: int | None = 3
     undefined: str = ""
     aggregate: str = "mean over images"
+    of_two_seeds: bool = False
+    """Whether a run's number compares its model with that of the next seed, around the end."""
 
     @property
     def factor(self) -> float:
@@ -152,7 +154,8 @@ def column(
         return measured.ids, measured.values[key]
 
     name = f"{key}_{statistic}" if statistic.startswith("log10") else key
-    return Measure(name, label, sample, statistic, direction, "", decimals, undefined, _AGGREGATES[statistic])
+    shown = statistic, direction, "", decimals, undefined, _AGGREGATES[statistic]
+    return Measure(name, label, sample, *shown, of_two_seeds=key.startswith("other_seed_"))
 
 
 SIMILARITY_UNDEFINED = "the noise changed the prediction, or the map is zero"

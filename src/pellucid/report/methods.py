@@ -21,7 +21,7 @@ def methods(arms: Sequence[Arm]) -> list[str]:
 def _training(arms: Sequence[Arm], runs: Sequence[Run]) -> str:
     data, first = runs[0].manifest["data"], runs[0]
     sizes = listing([f"{data[split]:,} {split}" for split in ("train", "validation", "test") if split in data])
-    recipes = "; ".join(f"{arm.name}: {arm.meaning}{_epsilon(arm)}{_block(arm)}" for arm in arms)
+    recipes = "; ".join(f"{arm.name}: {arm.meaning}{_epsilon(arm)}{_weights(arm)}{_block(arm)}" for arm in arms)
     training = first.config.get("training") or {}
     optimiser = training.get("optimizer") or {}
     parts = [
@@ -33,8 +33,9 @@ def _training(arms: Sequence[Arm], runs: Sequence[Run]) -> str:
     ]
     if training.get("epochs") and optimiser.get("name"):
         schedule = lookup(training, "schedule.name")
+        length = "max_steps" if training.get("max_steps") else "epochs"
         parts.append(
-            f"Training took {_common(runs, 'training.epochs')} epochs with batches of "
+            f"Training took {_common(runs, f'training.{length}')} {length.removeprefix('max_')} with batches of "
             f"{_common(runs, 'training.batch_size')} images, {_common(runs, 'training.optimizer.name')} "
             f"(learning rate {_common(runs, 'training.optimizer.lr')}"
             + (f", schedule {str(schedule).replace('_', ' ')}" if schedule else "")
@@ -94,6 +95,11 @@ def _epsilon(arm: Arm) -> str:
     if eps is None:
         return ""
     return f" (ε = {eps:g}" + (f", {steps} steps)" if steps else ")")
+
+
+def _weights(arm: Arm) -> str:
+    terms = arm.runs[0].config.get("regularisers") or []
+    return "".join(f", {str(term['name']).replace('_', ' ')} with weight {term['weight']:g}" for term in terms)
 
 
 def _block(arm: Arm) -> str:

@@ -95,8 +95,8 @@ class Run:
     folder
         Where it lies, as seen from the folder that is reported on.
     role, meaning
-        N, A, G, M1, M2, I, L1, EN, GN, GZ, MA and what they mean, derived from the config; the arm that the config
-        names, or the folder's name, for anything else.
+        N, A, G, M1, M2, I, L1, EN, GN, GZ, MA and what they mean, derived from the config; for anything else the arm
+        that the config or the grid names, or the objective and its terms.
     """
 
     path: Path
@@ -152,12 +152,28 @@ def read_runs(directory: Path) -> tuple[Run, ...]:
         raise BadInput(f"there is no folder {directory}: give the folder that holds the run directories")
     found = (path.parent for path in directory.rglob("manifest.json"))
     folders = sorted((folder for folder in found if folder.parent.name != SNAPSHOTS), key=_natural)
+    arms: dict[str, str | None] = {}
     if (directory / "grid.json").is_file():  # cells of an earlier version of the grid lie beside the present ones
-        present = {cell["name"] for cell in read_mapping(directory / "grid.json", {"cells": list})["cells"]}
-        folders = [folder for folder in folders if folder.parent == directory / "runs" and folder.name in present]
+        arms = _cells(directory)
+        folders = [folder for folder in folders if folder.parent == directory / "runs" and folder.name in arms]
     if not folders:
         raise BadInput(f"no run directory in {directory}: a run holds a manifest.json, written by `pellucid train`")
-    return _named([replace(read_run(folder), folder=folder.relative_to(directory).as_posix()) for folder in folders])
+    runs = [read_run(folder, arms.get(folder.name)) for folder in folders]
+    return _named([replace(run, folder=run.path.relative_to(directory).as_posix()) for run in runs])
+
+
+def _cells(directory: Path) -> dict[str, str | None]:
+    """The cells of a grid that did not fail, and what its axis `arm` calls them."""
+    cells = read_mapping(directory / "grid.json", {"cells": list})["cells"]
+    if not all(isinstance(cell, dict) and isinstance(cell.get("name"), str) for cell in cells):
+        raise BadInput(f"{directory / 'grid.json'} is damaged: each of its cells needs a name")
+    failed = failed_cells(directory)
+    return {cell["name"]: lookup(cell, "choices.arm") for cell in cells if cell["name"] not in failed}
+
+
+def failed_cells(directory: Path) -> list[str]:
+    """The cells of a grid that failed and were not retried: a report leaves them out, and says so."""
+    return sorted(path.parent.name for path in directory.glob("cells/*/failed.json") if path.parent.name != "measuring")
 
 
 def read_listed(paths: Sequence[Path]) -> tuple[Run, ...]:
@@ -175,8 +191,8 @@ def _named(runs: Sequence[Run]) -> tuple[Run, ...]:
     return tuple(sorted(named, key=lambda run: (rank.get(run.role, len(rank)), run.seed, _natural(run.path))))
 
 
-def read_run(path: Path) -> Run:
-    """One run directory. Raises BadInput with the path if something is missing or damaged."""
+def read_run(path: Path, arm: str | None = None) -> Run:
+    """One run directory, called `arm` by its grid. Raises BadInput with the path if something is missing or damaged."""
     manifest = read_mapping(path / "manifest.json", _MANIFEST)
     if manifest.get("status") != "finished":
         raise BadInput(f"{path} has not finished training: run the same `pellucid train` command again to continue it")
@@ -187,7 +203,7 @@ def read_run(path: Path) -> Run:
     measurement = read_mapping(folder / "measurement.json", _MEASUREMENT)
     if measurement.get("weights_sha256", manifest["weights"].get("sha256")) != manifest["weights"].get("sha256"):
         raise BadInput(f"{path} was measured before its last training: run `pellucid measure` on it again")
-    role, meaning = _role(config, path)
+    role, meaning = _role(config, arm)
     return Run(
         path=path,
         name=role,
@@ -262,18 +278,20 @@ def _examples(path: Path) -> Examples | None:
     return Examples(arrays["ids"], arrays["labels"], arrays["images"], maps, *features)
 
 
-def _role(config: Mapping[str, Any], path: Path) -> tuple[str, str]:
-    """The role that the config plays in the published comparisons; else its arm, or its folder."""
+def _role(config: Mapping[str, Any], named: str | None) -> tuple[str, str]:
+    """The role that the config plays in the published comparisons; else its arm, or what it trains for."""
     objective = str(lookup(config, "objective.name")).lower().replace("-", "_")
     smoothing = str(lookup(config, "smoothing.filter") or "none").lower()
     terms = [str(term["name"]).replace("-", "_") for term in config.get("regularisers") or []]
     described = objective + "".join(f" + {term}" for term in terms)
     described += f" + {smoothing} SmoothBlock" if smoothing != "none" else ""
-    known = ROLES.get((objective, smoothing, "+".join(terms)))
+    # As in the published code it plays the same role, where a group keeps the two apart.
+    played = objective.removesuffix("_legacy") if config.get("group") else objective
+    known = ROLES.get((played, smoothing, "+".join(terms)))
     arm = config.get("arm")
     if arm is not None and (known is None or known[0] != arm):
         return str(arm), described
-    return known or (path.resolve().name, described)
+    return known or (named or described, described)
 
 
 def _short(run: Run) -> str:

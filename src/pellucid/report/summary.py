@@ -7,14 +7,15 @@ from itertools import combinations
 import numpy as np
 
 from pellucid.report import measures
-from pellucid.report.arms import Column, estimate, runs_of, table
+from pellucid.report.arms import Arm, Column, estimate, runs_of, table
+from pellucid.report.comparisons import compare
 from pellucid.report.contents import attribution_names, trade_off_measures
 from pellucid.report.contrasts import between
 from pellucid.report.measures import Measure
 from pellucid.report.relation import Relation
 from pellucid.report.results import ranked
 from pellucid.report.verdicts import Verdict
-from pellucid.report.words import attribution_name, count, interval, listing, number, shortened
+from pellucid.report.words import attribution_name, count, interval, listing, number, p_value, shortened
 
 NARROW = "\N{NO-BREAK SPACE}"
 DROPPED_WARNING = 0.1
@@ -40,21 +41,29 @@ def _sentence(runs: Sequence[Column], measure: Measure) -> Iterator[str]:
     best = "highest" if measure.direction == "↑" else "lowest, which is best,"
     first, second = runs[order[0]], runs[order[1]]
     others = listing(shortened(spelled[1:]))
-    yield f"{measure.label} is {best} for {spelled[0]}; then {others}. {_gap(measure, first, second)}"
+    yield f"{measure.label} is {best} for {spelled[0]}; then {others}. {_gap(runs, measure, first, second)}"
 
 
-def _gap(measure: Measure, first: Column, second: Column) -> str:
+def _gap(columns: Sequence[Column], measure: Measure, first: Column, second: Column) -> str:
     gap = between(first, second, measure)
-    if isinstance(gap, str) or np.isnan(gap.estimate.low):
-        return f"{first.name} and {second.name} share no test images, so the gap is not tested."
+    if isinstance(gap, str):
+        return f"The gap is not tested: {gap}."
+    if np.isnan(gap.estimate.low):
+        return "The gap is not tested: its interval is undefined."
     found = gap.estimate
     unit = " points" if measure.unit == "%" else ""
     ends = interval(found.low, found.high, measure.decimals, signed=True)
     size = f"{number(found.value, measure.decimals, signed=True)}{unit} {ends}"
-    clear = found.low > 0 if measure.direction == "↑" else found.high < 0
-    names = f"{first.name}{NARROW}−{NARROW}{second.name}"
-    noise = "images" if gap.seeds == 1 else "seeds"
-    return f"{names} = {size}: {'more than' if clear else 'within'} the noise over {noise}."
+    said = f"{first.name}{NARROW}−{NARROW}{second.name} = {size}"
+    if gap.seeds == 1:
+        clear = found.low > 0 if measure.direction == "↑" else found.high < 0
+        return f"{said}: {'more than' if clear else 'within'} the noise over images."
+    # Which two are compared was seen in the data, so the test is the one that is corrected for all pairs.
+    arms = [one for one in columns if isinstance(one, Arm)]
+    names = {first.name, second.name}
+    test = next(one for one in compare(arms, measure) if {one.difference.first, one.difference.second} == names)
+    p = p_value(test.holm)
+    return f"{said}: {'more than' if test.clear else 'within'} the noise over seeds (p{NARROW}{p} for all pairs)."
 
 
 def tally(found: Sequence[Relation]) -> str:

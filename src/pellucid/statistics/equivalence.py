@@ -54,7 +54,9 @@ def equivalent(differences: npt.ArrayLike, *, margin: float, level: float = LEVE
         return Equivalence(margin, np.nan, estimate, level)
     error = (estimate.high - estimate.low) / 2 / float(stats.t.ppf(1 - level, estimate.n - 1))
     room = margin - abs(estimate.value)
-    p = float(stats.t.sf(room / error, estimate.n - 1)) if error else float(room <= 0)
+    if not error:  # equal differences: zeros are surely equal, others say nothing of how seeds vary
+        return Equivalence(margin, np.nan if estimate.value else 0.0, estimate, level)
+    p = float(stats.t.sf(room / error, estimate.n - 1))
     return Equivalence(margin, p, estimate, level)
 
 

@@ -42,13 +42,14 @@ def benjamini_hochberg(p_values: ArrayLike) -> NDArray[np.float64]:
 
 
 def paired_t_p(differences: ArrayLike) -> float:
-    """One-sided p-value of the paired t-test that the mean of the differences is greater than 0; NaN below 2 of them.
+    """One-sided p-value of the paired t-test that the mean of the differences is greater than 0.
 
-    For one number a seed: n is the number of seeds, whatever each number was averaged over.
+    For one number a seed: n is the number of seeds, whatever each number was averaged over. NaN below two of them, and
+    where all are equal and not 0 (:class:`pellucid.statistics.paired.PairedTest`).
     """
     values = np.asarray(differences, dtype=np.float64)
     if len(values) < 2:
         return float("nan")
     if np.ptp(values) == 0:
-        return 0.0 if values[0] > 0 else 1.0
+        return float("nan") if values[0] else 1.0
     return float(ttest_1samp(values, 0.0, alternative="greater").pvalue)

@@ -136,11 +136,13 @@ def _trains(config: RunConfig) -> None:
 
 
 def _refuse_twins(found: list[tuple[Point, RunConfig]]) -> None:
-    keyed = sorted(((_key(config), point.label) for point, config in found), key=lambda pair: pair[0])
+    unnamed = ((_key(config.model_copy(update={"arm": None})), point.label) for point, config in found)
+    keyed = sorted(unnamed, key=lambda pair: pair[0])
     for (before, first), (after, second) in pairwise(keyed):
         if before == after:
             raise BadInput(
-                f"the cells {first} and {second} are the same run; remove one of the two values that name it"
+                f"the cells {first} and {second} are the same run; remove one of the two values that name it, or let "
+                "them change what is trained"
             )
 
 

@@ -64,8 +64,9 @@ def measure_settings(raw: dict[str, Any] | None) -> MeasureSettings:
 def measure_all(grid: Grid) -> None:
     """Measure the trained cells, setting by setting; what is measured already stays."""
     settings = measure_settings(grid.measure)
-    for setting in dict.fromkeys(cell.setting for cell in grid.cells):
-        runs = [grid.run(cell.name) for cell in grid.cells if cell.setting == setting]
+    cells = [cell for cell in grid.cells if grid.trained(cell.name)]
+    for setting in dict.fromkeys(cell.setting for cell in cells):
+        runs = [grid.run(cell.name) for cell in cells if cell.setting == setting]
         measure(runs, settings)
         # On images of their own: early snapshots misclassify more, and may not choose the images of the finished runs.
         snapshots = [path.parent for run in runs for path in sorted(run.glob(f"{SNAPSHOTS}/*/{MANIFEST}"))]

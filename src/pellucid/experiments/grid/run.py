@@ -66,12 +66,12 @@ def check_devices(grid: Grid) -> None:
 
 
 def run(grid: Grid, names: Sequence[str], workers: Workers, tick: Callable[[], None]) -> Outcome:
-    """Train the named cells; once all cells of the grid are trained, measure them.
+    """Train the named cells; once all cells of the grid are trained or have failed, measure those that are trained.
 
     Raises
     ------
     RunFailed
-        If cells failed (the others are trained nevertheless), or measuring did, or somebody interrupts.
+        If cells failed (the others are trained and measured nevertheless), or measuring did, or somebody interrupts.
     """
     try:
         return _run(grid, names, workers, tick)
@@ -103,16 +103,18 @@ def _run(grid: Grid, names: Sequence[str], workers: Workers, tick: Callable[[], 
     open_cells = [name for name in names if not grid.trained(name) and not grid.failed(name)]
     if open_cells:
         workers.train(open_cells, tick)
+    trained = sum(grid.trained(cell.name) for cell in grid.cells)
+    complete = all(grid.trained(cell.name) or grid.failed(cell.name) for cell in grid.cells)
+    measured = grid.measure is not None and trained > 0 and complete
+    if measured:
+        workers.measure(tick)
     failed = [name for name in names if grid.failed(name)]
     if failed:
-        raise RunFailed(_failures(grid, failed, len(names)))
-    trained = sum(grid.trained(cell.name) for cell in grid.cells)
-    if grid.measure is None or trained < len(grid.cells):
-        return Outcome(len(grid.cells), trained, False)
-    workers.measure(tick)
+        others = f"; the others are measured: pellucid report {grid.directory}" if measured else ""
+        raise RunFailed(_failures(grid, failed, len(names)) + others)
     if grid.failed(MEASURING):
         raise RunFailed(f"all cells are trained, but measuring failed: {grid.reason(MEASURING)}")
-    return Outcome(len(grid.cells), trained, True)
+    return Outcome(len(grid.cells), trained, measured)
 
 
 def _check_folder(out: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from rich.table import Table
 
+from pellucid.errors import BadInput
 from pellucid.experiments.grid.baton import holder
 from pellucid.experiments.grid.store import Cell, Grid
 from pellucid.files import read_json
@@ -62,17 +63,24 @@ def standings(grid: Grid) -> list[Standing]:
 def standing(grid: Grid, cell: Cell) -> Standing:
     """Where one cell stands."""
     run = grid.run(cell.name)
-    manifest = read_json(run / "manifest.json") if (run / "manifest.json").exists() else None
-    if manifest and manifest["status"] == "finished":
+    if grid.trained(cell.name):
         measured = (run / "measurements" / "measurement.json").exists()
-        return Standing(cell, "finished", cell.steps, manifest["cost"]["seconds"], measured)
+        return Standing(cell, "finished", cell.steps, _cost(run / "manifest.json"), measured)
     step, seconds = _progress(run / "checkpoint.safetensors")
     if grid.failed(cell.name):
         return Standing(cell, "failed", step, seconds, False, grid.reason(cell.name))
     current = holder(grid.place(cell.name))
     if current is not None and current.alive:
         return Standing(cell, "running", step, seconds, False, f"{current.machine}, process {current.pid}")
-    return Standing(cell, "stopped" if manifest or step else "waiting", step, seconds, False)
+    begun = step or (run / "manifest.json").exists()
+    return Standing(cell, "stopped" if begun else "waiting", step, seconds, False)
+
+
+def _cost(manifest: Path) -> float:
+    try:
+        return float(read_json(manifest)["cost"]["seconds"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"{manifest} is damaged: it does not say what the training cost") from error
 
 
 def seconds_left(found: Sequence[Standing]) -> float | None:

@@ -77,12 +77,12 @@ class Grid:
 
     def reason(self, name: str) -> str:
         """Why the cell failed, in one sentence."""
-        return str(read_json(self.failure(name))["reason"])
+        return str(_mapping(self.failure(name)).get("reason", "its log says why"))
 
     def trained(self, name: str) -> bool:
         """Whether the cell's run is finished."""
         manifest = self.run(name) / "manifest.json"
-        return manifest.exists() and read_json(manifest).get("status") == "finished"
+        return manifest.exists() and _mapping(manifest).get("status") == "finished"
 
     def write(self) -> None:
         """Write ``grid.json``. Raises RunFailed if the folder cannot be written."""
@@ -99,6 +99,13 @@ class Grid:
     def write_failure(self, name: str, reason: str) -> None:
         """Note in one sentence why a cell failed."""
         write_json(self.failure(name), {"reason": reason})
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    found = read_json(path)
+    if not isinstance(found, dict):
+        raise BadInput(f"{path} is damaged: it holds no keys and values")
+    return found
 
 
 def read_grid(directory: Path) -> Grid:
