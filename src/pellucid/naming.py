@@ -11,12 +11,12 @@ from types import ModuleType
 from typing import Annotated, Any, get_type_hints
 
 from annotated_types import Ge, Gt
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import AllowInfNan, ConfigDict, ValidationError, create_model
 
 from pellucid.errors import BadInput, unknown_name
 
-Positive = Annotated[float, Gt(0)]
-NonNegative = Annotated[float, Ge(0)]
+Positive = Annotated[float, Gt(0), AllowInfNan(False)]
+NonNegative = Annotated[float, Ge(0), AllowInfNan(False)]
 Count = Annotated[int, Ge(1)]
 
 
@@ -51,7 +51,7 @@ def _outside(path: str, kind: str) -> Callable[..., Any]:
 def options_of(
     function: Callable[..., Any], options: Mapping[str, Any], *, where: str, supplied: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Check `options` against the keyword-only parameters of `function` and fill in its defaults.
+    """Check `options` against the keyword-only parameters of `function`, or all of a class, and fill in its defaults.
 
     A function that takes ``**options`` gets the unknown ones as they are, and checks them itself.
 
@@ -67,11 +67,14 @@ def options_of(
     BadInput
         One sentence with the first unknown, missing or wrong option.
     """
-    hints = get_type_hints(function, include_extras=True)
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function, include_extras=True)
     parameters = inspect.signature(function).parameters
+    kinds = {inspect.Parameter.KEYWORD_ONLY} | (
+        {inspect.Parameter.POSITIONAL_OR_KEYWORD} if inspect.isclass(function) else set()
+    )
     fields: dict[str, Any] = {}
     for name, parameter in parameters.items():
-        if parameter.kind is parameter.KEYWORD_ONLY and name not in supplied:
+        if parameter.kind in kinds and name not in supplied:
             default = ... if parameter.default is parameter.empty else parameter.default
             fields[name] = (hints.get(name, Any), default)
     passes_on = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())

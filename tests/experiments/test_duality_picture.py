@@ -159,6 +159,7 @@ def test_penalties_are_made_by_name():
     assert make_penalty("elastic-net", ["eps=1e-2", "eps2=3"]) == ElasticNet(0.01, 3.0)
     assert make_penalty("group_norm", ["eps=1", "block=3", "joint_channels=true"]) == GroupNorm(1.0, 3, True)
     assert sorted(penalties.__all__) == penalties.__all__
+    assert make_penalty("pellucid.attacks.duality.GroupNorm", ["eps=1", "block=3"]) == GroupNorm(1.0, 3)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ def test_penalties_are_made_by_name():
         ("l2", [], "unknown penalty 'l2': did you mean 'l1'"),
         ("l1", [], "eps: field required"),
         ("l1", ["eps=-1"], "greater than or equal to 0"),
-        ("l1", ["eps=.nan"], "greater than or equal to 0"),
+        ("l1", ["eps=.nan"], "finite number"),
         ("l1", ["eps=.inf"], "finite number"),
         ("l1", ["ep=1"], "did you mean 'eps'"),
         ("l1", ["eps"], "write key=value"),

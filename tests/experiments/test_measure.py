@@ -139,6 +139,16 @@ def test_further_metrics_have_one_value_an_image(runs):
     assert len(row["diffroad"]) == len(listed["diffroad_levels"])
 
 
+def test_what_replaces_a_pixel_does_not_depend_on_the_images_that_are_measured(runs):
+    def found(images):
+        about = {"profile": "clean", "attributions": ["gradient"], "attack": {"eps": 0.1, "steps": 1, "images": 10}}
+        measure(runs[:1], make_settings(images=images, metrics=["diffroad"], seed=0, **about))
+        return {row["id"]: row["diffroad"] for row in rows(runs[0])}
+
+    few, many = found(4), found(9)
+    assert few == {key: many[key] for key in few}
+
+
 def test_attacks_on_the_interpretation_are_made_on_the_first_images_only(runs, monkeypatch):
     monkeypatch.setattr(evidence, "BUDGETS", {"fashion-mnist": Budget(eps=0.1, step_size=0.05, steps=2, k=50)})
     attributions = {"gradient": ("gini", "interpretation")}

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from pellucid import objectives
 from pellucid.attacks import Linf, pgd
 from pellucid.errors import BadInput
-from pellucid.objectives import adversarial, adversarial_legacy, natural
+from pellucid.objectives import adversarial, adversarial_legacy, natural, trades
 from pellucid.objectives.adversarial_legacy import Quirks
 
 REQUIRED = {
@@ -123,6 +123,16 @@ def legacy_images(model, batch, quirks, eps=0.1, seed=0):
     recorder = Recorder(model)
     adversarial_legacy(recorder, *batch, generator=draws(seed), eps=eps, step_size=0.03, steps=4, quirks=quirks)
     return recorder.seen[-1]
+
+
+@pytest.mark.parametrize("objective", [adversarial, trades])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"steps": 0}, "at least 1 step"), ({"step_size": -0.1}, "finite number > 0"), ({"step_size": 0.0}, "finite")],
+)
+def test_an_attack_without_a_step_is_refused(tiny_net, tiny_batch, objective, options, message):
+    with pytest.raises(BadInput, match=message):
+        objective(tiny_net, *tiny_batch, generator=draws(), eps=0.1, **options)
 
 
 def test_legacy_moves_away_from_the_prediction_not_from_the_label(tiny_net, tiny_batch):

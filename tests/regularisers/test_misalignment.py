@@ -17,6 +17,7 @@ from pellucid.regularisers.misalignment import (
     angular,
     misalignment,
     neighbour_consensus,
+    neighbour_misalignment,
     relative_misalignment,
     relative_variation,
 )
@@ -224,3 +225,28 @@ def test_an_objective_with_terms_adds_their_weighted_means():
 def test_the_sum_still_says_whether_it_takes_attention_maps():
     assert "attention" in inspect.signature(regularised(gaze, {})).parameters
     assert "attention" not in inspect.signature(regularised(natural, {})).parameters
+
+
+@pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf])
+def test_a_weight_that_would_turn_the_term_round_is_refused(weight):
+    with pytest.raises(BadInput, match="the weight of misalignment must be a finite number ≥ 0"):
+        regularised(natural, {"misalignment": (weight, misalignment)})
+
+
+@pytest.mark.parametrize("options", [{"sigma": -1.0}, {"sigma": math.inf}, {"draws": 0}])
+def test_noise_that_is_none_is_refused(options):
+    with pytest.raises(BadInput, match="a finite sigma ≥ 0 and at least 1 draw"):
+        misalignment(network(), *images(), generator=generator(), **options)
+
+
+def test_a_straight_field_of_two_classes_is_aligned_whatever_is_predicted():
+    """Definitions §3: with two classes the field is that of z₁ - z₀, so it does not turn round at the boundary."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(18, 2)).double()
+    x = torch.rand(12, 2, 3, 3, dtype=torch.float64)
+    with torch.no_grad():
+        model[1].bias.copy_(torch.tensor([0.0, 0.0]))
+        model[1].bias[0] = (model(x)[:, 1] - model(x)[:, 0]).median()
+    assert model(x).argmax(1).unique().numel() == 2
+    found = neighbour_misalignment(model, x, torch.zeros(12, dtype=torch.int64), generator=generator())
+    torch.testing.assert_close(found, torch.zeros_like(found), atol=1e-9, rtol=0)

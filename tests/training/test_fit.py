@@ -19,7 +19,8 @@ from pellucid.objectives import natural
 from pellucid.training import fit as fitting
 from pellucid.training.checkpoint import load
 from pellucid.training.fit import CHECKPOINT, HISTORY, WEIGHTS, Stopped, fit
-from pellucid.training.settings import TrainingSettings
+from pellucid.training.regularisation import regularise
+from pellucid.training.settings import RegulariserSettings, TrainingSettings
 
 SCRIPT = Path(small_run.__file__)
 
@@ -193,6 +194,20 @@ def test_the_estimate_touches_nothing(tmp_path):
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert model[0].training
     assert not model[4].training
+
+
+@pytest.mark.parametrize(
+    ("weight", "every", "target", "passes"), [(1, 1, None, 4), (1, 2, None, 2.5), (0, 1, None, 1), (0, 4, 0.05, 1.75)]
+)
+def test_the_estimate_counts_terms_in_the_steps_that_have_them(weight, every, target, passes):
+    from pellucid.training.estimate import estimate
+
+    term = RegulariserSettings(name="misalignment", weight=weight, every=every, target=target, draws=2)
+    objective = regularise(natural, (term,))
+    settings = TrainingSettings(**small_run.SETTINGS)
+    model = small_run.small_model()
+    found = estimate(model, objective, stripes(200, 0), stripes(60, 1), settings=settings, seed=0)
+    assert found.passes_per_image == pytest.approx(passes)
 
 
 def test_two_processes_train_like_one(tmp_path):

@@ -6,7 +6,7 @@
 from pellucid.attacks import explanation, held_out
 from pellucid.attacks.ball import L2, Ball, Linf, ball, sample_per_image
 from pellucid.attacks.explanation import BUDGETS, Attacked, Budget
-from pellucid.attacks.pgd import pgd, worst_case
+from pellucid.attacks.pgd import pgd, step_length, worst_case
 
 __all__ = [
     "BUDGETS",
@@ -20,5 +20,6 @@ __all__ = [
     "held_out",
     "pgd",
     "sample_per_image",
+    "step_length",
     "worst_case",
 ]

@@ -6,11 +6,27 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.attacks.ball import Ball
+from pellucid.errors import BadInput
 from pellucid.gradients import cross_entropy_with, input_gradient
 from pellucid.memory_format import fast_memory_format
 from pellucid.types import Image, Labels, check_images, check_labels
 
 PIXELS = (0.0, 1.0)
+
+
+def step_length(eps: float, steps: int, given: float | None = None) -> float:
+    """α of `steps` steps in a ball of radius `eps`: the given one, or 2.5·eps/steps, which crosses it (Madry et al.).
+
+    Raises
+    ------
+    BadInput
+        If there is no step, or the given α is not a finite number above 0.
+    """
+    if steps < 1:
+        raise BadInput(f"an attack needs at least 1 step; got {steps}")
+    if given is not None and not 0 < given < float("inf"):
+        raise BadInput(f"step_size must be a finite number > 0; got {given}")
+    return 2.5 * eps / steps if given is None else given
 
 
 def pgd(

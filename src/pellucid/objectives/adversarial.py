@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from pellucid.attacks import ball, pgd
+from pellucid.attacks import ball, pgd, step_length
 from pellucid.modes import mode, unwrapped
 from pellucid.naming import Count, NonNegative, Positive
 from pellucid.types import Image, Labels, Loss, check_images
@@ -45,7 +45,7 @@ def adversarial(
     """
     check_images(x, y)
     region = ball(norm, eps)
-    alpha = 2.5 * eps / steps if step_size is None else step_size
+    alpha = step_length(eps, steps, step_size)
     with mode(model, training=False):
         start = region.sample(x, generator)
         attacked = pgd(unwrapped(model), x, y, region, step_size=alpha, steps=steps, start=start)

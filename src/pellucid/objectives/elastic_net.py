@@ -20,8 +20,9 @@ def elastic_net(
     eps2: NonNegative,
     steps: Count = 1,
 ) -> Loss:
-    """Mean cross-entropy at x + eps·sign(g) + 2·eps2·g, g = ∇ₓℓ: to first order, + eps·‖g‖₁ + eps2·‖g‖₂².
+    """Mean cross-entropy at x + eps·sign(g) + 2·eps2·g, g = ∇ₓℓ: it trains, to first order, as + eps·‖g‖₁ + eps2·‖g‖₂².
 
+    That is its gradient in the weights, for which the perturbation is a constant; the value itself has 2·eps2.
     The published code works in normalised units without a clamp and attacks in train mode; here see
     :func:`pellucid.attacks.duality.ascend`.
 

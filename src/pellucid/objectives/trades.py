@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
-from pellucid.attacks import Linf
+from pellucid.attacks import Linf, step_length
 from pellucid.errors import BadInput
 from pellucid.gradients import input_gradient
 from pellucid.modes import mode, unwrapped
@@ -59,7 +59,7 @@ def trades(
     check_images(x, y)
     if not 0 <= beta < float("inf"):
         raise BadInput(f"beta is the weight of the divergence and must be ≥ 0 and finite; got {beta}")
-    region, alpha = Linf(eps), 2.5 * eps / steps if step_size is None else step_size
+    region, alpha = Linf(eps), step_length(eps, steps, step_size)
     start = (x + START * torch.randn(x.shape, generator=generator).to(x)).clamp(0, 1)
     with mode(model, training=False):
         attacked = _attack(unwrapped(model), x, start, region, alpha, steps)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from pellucid.errors import BadInput
 from pellucid.types import Image, Labels, Loss
 
 Regulariser = Callable[..., Tensor]
@@ -24,7 +25,15 @@ def regularised(objective: Callable[..., Loss], terms: Mapping[str, tuple[float,
     Returns
     -------
     An objective whose parts are those of the objective, and the unweighted mean of each term by its name.
+
+    Raises
+    ------
+    BadInput
+        If a weight is not a finite number ≥ 0: below 0 it would ask for what the term stands against.
     """
+    for name, (weight, _) in terms.items():
+        if not 0 <= weight < float("inf"):
+            raise BadInput(f"the weight of {name} must be a finite number ≥ 0; got {weight}")
 
     def combined(model: nn.Module, x: Image, y: Labels, *, generator: torch.Generator, **inputs: Tensor) -> Loss:
         loss = objective(model, x, y, generator=generator, **inputs)  # first: it may update BatchNorm's statistics

@@ -149,6 +149,9 @@ def neighbour_misalignment(
 def gradient_field(model: nn.Module, x: Tensor, *, copies: int, create_graph: bool = True) -> Tensor:
     """∇ₓ(z_ŷ - mean z) of the model in eval mode for `copies` stacked versions of each image.
 
+    With two classes it is ∇ₓ(z₁ - z₀) (definitions §3): z_ŷ - mean z turns round where the prediction does, and
+    neighbours of the other class would count as opposite however straight the field is.
+
     Parameters
     ----------
     x
@@ -163,6 +166,8 @@ def gradient_field(model: nn.Module, x: Tensor, *, copies: int, create_graph: bo
     def score(logits: Tensor) -> Tensor:
         if logits.shape[1] < 2:
             raise BadInput(f"misalignment compares logits of at least 2 classes; the model has {logits.shape[1]}")
+        if logits.shape[1] == 2:
+            return logits[:, 1] - logits[:, 0]
         predicted = logits.detach()[: len(logits) // copies].argmax(1).repeat(copies)
         return logits.gather(1, predicted[:, None]).squeeze(1) - logits.mean(1)
 
@@ -190,6 +195,8 @@ def _against_copies(
 
 def noisy_copies(x: Image, *, sigma: float, draws: int, generator: torch.Generator) -> Tensor:
     """[draws + 1, B, C, H, W]: the images and copies with Gaussian noise. One batch costs less than several."""
+    if not 0 <= sigma < float("inf") or draws < 1:
+        raise BadInput(f"noisy copies need a finite sigma ≥ 0 and at least 1 draw; got {sigma} and {draws}")
     noise = torch.randn((draws, *x.shape), generator=generator, dtype=x.dtype, device=generator.device).to(x.device)
     return torch.cat([x.detach()[None], x.detach() + sigma * noise])
 

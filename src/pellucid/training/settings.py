@@ -35,8 +35,8 @@ class RegulariserSettings(Named):
     warm_up: float = Field(0.2, ge=0, le=1)
     every: int = Field(1, ge=1)
     target: float | None = Field(None, ge=0)
-    rate: float = Field(0.05, gt=0)
-    max_weight: float = Field(10.0, ge=0)
+    rate: float = Field(0.05, gt=0, allow_inf_nan=False)
+    max_weight: float = Field(10.0, ge=0, allow_inf_nan=False)
 
 
 class Augmentation(BaseModel):

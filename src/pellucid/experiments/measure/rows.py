@@ -165,8 +165,9 @@ class Study:
 
     @cached_property
     def _mean_pixel(self) -> float:
-        """Mean of all pixels of all images, in [0, 1]."""
-        return float(self.images.images.double().mean() / 255)
+        """Mean of all pixels of the training images, in [0, 1]: it does not depend on which images are measured."""
+        images = self.run.train.images
+        return int(images.sum(dtype=torch.int64)) / images.numel() / 255
 
 
 def next_of_another_class(labels: Tensor) -> Tensor:

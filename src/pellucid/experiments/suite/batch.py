@@ -34,7 +34,7 @@ class Batch:
     attention
         Maps [B, 1, H, W] in [0, 1] of where people look, or where the truth is known to lie; None if there are none.
     mean_pixel
-        Mean of the measured images: what a masked pixel becomes.
+        Mean of the training images' pixels: what a masked pixel becomes.
     chunk
         Images in one pass through the model at most: memory, not the numbers, depends on it.
     """
