@@ -82,12 +82,22 @@ class Part:
     @cached_property
     def drivers(self) -> list[Drivers]:
         """What drives the difference of the two best arms, in every explanation metric of the trade-off."""
-        found = [self._drivers(measure) for measure in dict.fromkeys(one.measure for one in self.headline)]
+        found = [self._drivers(measure) for measure in self._explained]
         return [one for one in found if one is not None]
+
+    def drivers_of(self, first: Arm, second: Arm) -> list[Drivers]:
+        """What drives the difference of two arms, in the same metrics."""
+        found = [drivers(first, second, measure) for measure in self._explained]
+        return [one for one in found if one is not None]
+
+    @cached_property
+    def _explained(self) -> list[Measure]:
+        measures = dict.fromkeys(one.measure for one in self.headline)
+        return [measure for measure in measures if not measure.key.endswith("_accuracy")]
 
     def _drivers(self, measure: Measure) -> Drivers | None:
         row = next((row for row in self.clean.rows if row.key == measure.key), None)
-        if row is None or measure.key.endswith("_accuracy"):
+        if row is None:
             return None
         sign = -1 if measure.direction == "↓" else 1
         values = [(-sign * cell.value, place) for place, cell in enumerate(row.cells) if cell is not None]

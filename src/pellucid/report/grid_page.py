@@ -15,7 +15,14 @@ from pellucid.report.comparisons import Comparison
 from pellucid.report.facts import Fact, config_differences
 from pellucid.report.figures.style import embedded, page_colour, series
 from pellucid.report.grid import Part
-from pellucid.report.grid_sheets import AGREEMENT_NOTE, TESTS_NOTE, UNDEFINED_NOTE, comparison_sheet, drivers_sentence
+from pellucid.report.grid_sheets import (
+    AGREEMENT_NOTE,
+    TESTS_NOTE,
+    UNDEFINED_NOTE,
+    comparison_sheet,
+    driver_sheet,
+    drivers_sentence,
+)
 from pellucid.report.html import Setting, setting_of
 from pellucid.report.matched import Matched
 from pellucid.report.methods import methods
@@ -33,6 +40,8 @@ class Pair:
     config: list[Fact]
     comparisons: Markup
     sentence: str
+    drivers: list[str]
+    images: Markup
 
 
 @dataclass(frozen=True)
@@ -105,7 +114,10 @@ def _pair(part: Part, first: Arm, second: Arm) -> Pair:
     table = comparison_sheet(found, f"pair-{part.arms.index(first)}-{part.arms.index(second)}{part.suffix}")
     vote = next((one for one in part.votes if {one.first, one.second} == set(names)), None)
     config = [fact for fact in config_differences([second.runs[0], first.runs[0]]) if fact.label not in {"seed", "arm"}]
-    return Pair(names, config, sheet_html(table), _clear(found) if vote is None else vote.sentence)
+    driving = part.drivers_of(second, first)
+    images = sheet_html(replace(driver_sheet(driving), name=table.name.replace("pair", "pair-images")))
+    sentence = _clear(found) if vote is None else vote.sentence
+    return Pair(names, config, sheet_html(table), sentence, [drivers_sentence(one) for one in driving], images)
 
 
 def _clear(found: Sequence[Comparison]) -> str:
