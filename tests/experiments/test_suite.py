@@ -8,6 +8,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from pellucid.data import fashion_mnist_mini
 from pellucid.experiments.suite import METRICS, Batch, clean, explainer, headline, legacy
+from pellucid.experiments.suite.evidence import budget_for
 from pellucid.gradients import centred_logit_of, input_gradient
 from pellucid.models import lenet
 from pellucid.models.initialisation import initialised
@@ -25,6 +26,12 @@ def model():
 @pytest.fixture(scope="module")
 def images():
     return fashion_mnist_mini(None, "test").batch(range(0, 2000, 31))[0][:COUNT].double()
+
+
+@pytest.mark.parametrize(("channels", "size", "k"), [(1, 28, 100), (3, 32, 100), (3, 224, 1000), (1, 8, 16), (3, 1, 1)])
+def test_the_top_k_set_is_at_most_a_quarter_of_the_pixels(model, channels, size, k):
+    batch = Batch(model, torch.zeros(1, channels, size, size), torch.zeros(1), [0], explainer("gradient"))
+    assert budget_for(batch).k == k
 
 
 def measured(model, x, explain, size, order, suite=clean, chunk=1024, metrics=METRICS):

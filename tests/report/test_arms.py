@@ -163,6 +163,19 @@ def test_accuracy_of_arms_is_shown_in_percent():
     assert 82 < cell.high < 90
 
 
+def test_an_interval_of_a_share_stays_where_a_share_can_be():
+    (two,) = arms_of(seeds_of("A", [{"gini": spread(0.5), "correct": first(count)} for count in (900, 990)]))
+    found = estimate(measures.natural_accuracy(), two)
+    assert 0 <= found.low < 0.9
+    assert found.high == 1
+
+
+def test_where_the_files_lie_is_not_the_recipe():
+    here, there = seeds_of("A", [{"gini": spread(0.5)}, {"gini": spread(0.6)}])
+    moved = replace(there, config=there.config | {"data": {"root": "/elsewhere"}, "model": {"weights": "b.pt"}})
+    assert len(arms_of([here, moved])) == 1
+
+
 def test_a_run_of_an_older_version_that_lacks_what_is_off_belongs_to_its_arm():
     older, newer = seeds_of("A", [{"gini": spread(0.5)}, {"gini": spread(0.6)}])
     unused = {"snapshots": 0, "freeze": [], "ema": None, "eps_warm_up": 0.0}

@@ -73,7 +73,13 @@ def estimate(measure: Measure, column: Column) -> Estimate | None:
     if isinstance(column, Run):
         return measures.estimate(measure, column)
     values = table(measure, column.runs)
-    return None if values is None else hierarchical(values, statistic=measures.resampled_statistic(measure))
+    if values is None:
+        return None
+    found = hierarchical(values, statistic=measures.resampled_statistic(measure))
+    if measure.statistic != "share":
+        return found
+    low, high = np.clip([found.low, found.high], 0, 1)  # few seeds: Student's interval would leave what a share can be
+    return replace(found, low=float(low), high=float(high))
 
 
 def seed_values(measure: Measure, column: Column) -> list[float]:
