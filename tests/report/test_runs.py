@@ -104,7 +104,8 @@ def test_failed_cells_of_a_grid_are_left_out(own_runs):
     present = [path.name for path in sorted((own_runs / "runs").iterdir())]
     write_json(own_runs / "grid.json", {"cells": [{"name": name} for name in present]})
     write_json(own_runs / "cells" / present[0] / "failed.json", {"reason": "no memory"})
-    write_json(own_runs / "cells" / "measuring" / "failed.json", {"reason": "no memory"})
+    for other in ("measuring", "of-an-earlier-version"):
+        write_json(own_runs / "cells" / other / "failed.json", {"reason": "no memory"})
     assert failed_cells(own_runs) == present[:1]
     assert sorted(run.path.name for run in read_runs(own_runs)) == present[1:]
 

@@ -154,8 +154,9 @@ def read_runs(directory: Path) -> tuple[Run, ...]:
     folders = sorted((folder for folder in found if folder.parent.name != SNAPSHOTS), key=_natural)
     arms: dict[str, str | None] = {}
     if (directory / "grid.json").is_file():  # cells of an earlier version of the grid lie beside the present ones
-        arms = _cells(directory)
-        folders = [folder for folder in folders if folder.parent == directory / "runs" and folder.name in arms]
+        arms, failed = _cells(directory), set(failed_cells(directory))
+        present = {directory / "runs" / name for name in arms.keys() - failed}
+        folders = [folder for folder in folders if folder in present]
     if not folders:
         raise BadInput(f"no run directory in {directory}: a run holds a manifest.json, written by `pellucid train`")
     runs = [read_run(folder, arms.get(folder.name)) for folder in folders]
@@ -163,17 +164,18 @@ def read_runs(directory: Path) -> tuple[Run, ...]:
 
 
 def _cells(directory: Path) -> dict[str, str | None]:
-    """The cells of a grid that did not fail, and what its axis `arm` calls them."""
+    """The present cells of a grid, and what its axis `arm` calls them."""
     cells = read_mapping(directory / "grid.json", {"cells": list})["cells"]
     if not all(isinstance(cell, dict) and isinstance(cell.get("name"), str) for cell in cells):
         raise BadInput(f"{directory / 'grid.json'} is damaged: each of its cells needs a name")
-    failed = failed_cells(directory)
-    return {cell["name"]: lookup(cell, "choices.arm") for cell in cells if cell["name"] not in failed}
+    return {cell["name"]: lookup(cell, "choices.arm") for cell in cells}
 
 
 def failed_cells(directory: Path) -> list[str]:
-    """The cells of a grid that failed and were not retried: a report leaves them out, and says so."""
-    return sorted(path.parent.name for path in directory.glob("cells/*/failed.json") if path.parent.name != "measuring")
+    """The present cells of a grid that failed and were not retried: a report leaves them out, and says so."""
+    if not (directory / "grid.json").is_file():
+        return []
+    return [name for name in _cells(directory) if (directory / "cells" / name / "failed.json").is_file()]
 
 
 def read_listed(paths: Sequence[Path]) -> tuple[Run, ...]:

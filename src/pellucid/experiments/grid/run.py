@@ -110,7 +110,8 @@ def _run(grid: Grid, names: Sequence[str], workers: Workers, tick: Callable[[], 
         workers.measure(tick)
     failed = [name for name in names if grid.failed(name)]
     if failed:
-        others = f"; the others are measured: pellucid report {grid.directory}" if measured else ""
+        done = measured and not grid.failed(MEASURING)
+        others = f"; the others are measured: pellucid report {grid.directory}" if done else ""
         raise RunFailed(_failures(grid, failed, len(names)) + others)
     if grid.failed(MEASURING):
         raise RunFailed(f"all cells are trained, but measuring failed: {grid.reason(MEASURING)}")
