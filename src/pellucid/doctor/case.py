@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from pellucid.attacks import Ball, Linf, pgd
+from pellucid.attacks import Ball, Linf, pgd, step_length
 from pellucid.doctor.findings import NotApplicable, in_one_line
 from pellucid.doctor.samples import Sample
 from pellucid.experiments.config import RunConfig
@@ -327,7 +327,7 @@ class Case:
 
     def attack(self, x: Image, y: Labels, region: Ball, steps: int) -> Tensor:
         """Logits [n, K] where PGD without random start ends that moves away from the classes `y`."""
-        return self.logits_of(pgd(self.model, x, y, region, step_size=2.5 * region.eps / steps, steps=steps))
+        return self.logits_of(pgd(self.model, x, y, region, step_size=step_length(region.eps, steps), steps=steps))
 
     @cached_property
     def softmax_gradients(self) -> Tensor:

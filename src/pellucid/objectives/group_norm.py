@@ -41,8 +41,8 @@ def group_norm(
         Whether a block spans all channels (in the published code each channel has its own).
     steps
         1: the closed form. More: ascent from δ = 0 with projection of every block, along the whole image's gradient as
-        published, so that blocks of small gradients fill slowly: where the loss is linear, 7 steps reach nine tenths of
-        the closed form's gain. Cost: steps + 1 forward and backward passes.
+        published, so that blocks of small gradients fill slowly; where the loss is linear, the closed form is the
+        optimum. Cost: steps + 1 forward and backward passes.
     """
     norm = GroupNorm(eps, max(1, round(min(x.shape[2:]) / 16)) if block is None else block, joint_channels)
 

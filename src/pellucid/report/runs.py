@@ -154,8 +154,8 @@ def read_runs(directory: Path) -> tuple[Run, ...]:
     folders = sorted((folder for folder in found if folder.parent.name != SNAPSHOTS), key=_natural)
     arms: dict[str, str | None] = {}
     if (directory / "grid.json").is_file():  # cells of an earlier version of the grid lie beside the present ones
-        arms, failed = _cells(directory), set(failed_cells(directory))
-        present = {directory / "runs" / name for name in arms.keys() - failed}
+        arms = _cells(directory)
+        present = {directory / "runs" / name for name in arms if not _failed(directory, name)}
         folders = [folder for folder in folders if folder in present]
     if not folders:
         raise BadInput(f"no run directory in {directory}: a run holds a manifest.json, written by `pellucid train`")
@@ -175,7 +175,11 @@ def failed_cells(directory: Path) -> list[str]:
     """The present cells of a grid that failed and were not retried: a report leaves them out, and says so."""
     if not (directory / "grid.json").is_file():
         return []
-    return [name for name in _cells(directory) if (directory / "cells" / name / "failed.json").is_file()]
+    return [name for name in _cells(directory) if _failed(directory, name)]
+
+
+def _failed(directory: Path, cell: str) -> bool:
+    return (directory / "cells" / cell / "failed.json").is_file()
 
 
 def read_listed(paths: Sequence[Path]) -> tuple[Run, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pellucid.attacks import ball, sample_per_image, worst_case
+from pellucid.attacks import ball, sample_per_image, step_length, worst_case
 from pellucid.data.dataset import Dataset
 from pellucid.errors import BadInput
 from pellucid.modes import mode
@@ -87,8 +87,7 @@ def robust_accuracy(model: nn.Module, dataset: Dataset, attack: RobustValidation
         for positions in torch.arange(count).split(256):
             x, y = to_device(dataset.batch(positions), model)
             start = sample_per_image(region, x, dataset.ids[positions].tolist(), seed=seed, stream="validation")
-            _, robust = worst_case(
-                model, x, y, region, step_size=2.5 * attack.eps / attack.steps, steps=attack.steps, starts=[start]
-            )
+            alpha = step_length(attack.eps, attack.steps)
+            _, robust = worst_case(model, x, y, region, step_size=alpha, steps=attack.steps, starts=[start])
             right += int(robust.sum())
     return right / count

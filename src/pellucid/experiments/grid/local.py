@@ -37,7 +37,7 @@ class LocalWorkers:
         _supervise(self.grid, self.jobs, "cells", tuple(names), tick)
 
     def measure(self, tick: Callable[[], None]) -> None:
-        """Measure all cells, in one process."""
+        """Measure the trained cells, in one process."""
         _supervise(self.grid, 1, "measuring", (MEASURING,), tick)
 
 

@@ -54,7 +54,7 @@ class RayCluster:
         self._wait({self._submit(run_cells, self.grid, [name]): name for name in names}, tick)
 
     def measure(self, tick: Callable[[], None]) -> None:
-        """Measure all cells as one task."""
+        """Measure the trained cells as one task."""
         self._wait({self._submit(run_measuring, self.grid): MEASURING}, tick)
 
     def _submit(self, function: Callable[..., None], *arguments: object) -> Any:

@@ -24,7 +24,7 @@ class Workers(Protocol):
         """Train the named cells; what fails is noted in the grid's folder."""
 
     def measure(self, tick: Callable[[], None]) -> None:
-        """Measure all cells."""
+        """Measure the trained cells."""
 
 
 @dataclass(frozen=True)

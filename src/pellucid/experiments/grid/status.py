@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +12,6 @@ from rich.table import Table
 from pellucid.errors import BadInput
 from pellucid.experiments.grid.baton import holder
 from pellucid.experiments.grid.store import Cell, Grid
-from pellucid.files import read_json
 from pellucid.training.progress import duration
 
 State = Literal["finished", "running", "failed", "stopped", "waiting"]
@@ -63,24 +62,24 @@ def standings(grid: Grid) -> list[Standing]:
 def standing(grid: Grid, cell: Cell) -> Standing:
     """Where one cell stands."""
     run = grid.run(cell.name)
-    if grid.trained(cell.name):
+    manifest = grid.manifest(cell.name)
+    if manifest.get("status") == "finished":
         measured = (run / "measurements" / "measurement.json").exists()
-        return Standing(cell, "finished", cell.steps, _cost(run / "manifest.json"), measured)
+        return Standing(cell, "finished", cell.steps, _cost(manifest, run), measured)
     step, seconds = _progress(run / "checkpoint.safetensors")
     if grid.failed(cell.name):
         return Standing(cell, "failed", step, seconds, False, grid.reason(cell.name))
     current = holder(grid.place(cell.name))
     if current is not None and current.alive:
         return Standing(cell, "running", step, seconds, False, f"{current.machine}, process {current.pid}")
-    begun = step or (run / "manifest.json").exists()
-    return Standing(cell, "stopped" if begun else "waiting", step, seconds, False)
+    return Standing(cell, "stopped" if manifest or step else "waiting", step, seconds, False)
 
 
-def _cost(manifest: Path) -> float:
+def _cost(manifest: Mapping[str, Any], run: Path) -> float:
     try:
-        return float(read_json(manifest)["cost"]["seconds"])
+        return float(manifest["cost"]["seconds"])
     except (KeyError, TypeError, ValueError) as error:
-        raise BadInput(f"{manifest} is damaged: it does not say what the training cost") from error
+        raise BadInput(f"{run / 'manifest.json'} is damaged: it does not say what the training cost") from error
 
 
 def seconds_left(found: Sequence[Standing]) -> float | None:

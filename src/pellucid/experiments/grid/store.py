@@ -14,7 +14,7 @@ from pellucid.files import read_json, write_json
 
 GRID = "grid.json"
 MEASURING = "measuring"
-"""The cell-like job that measures all cells once they are trained."""
+"""The cell-like job that measures the trained cells."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,14 @@ class Grid:
         """Why the cell failed, in one sentence."""
         return str(_mapping(self.failure(name)).get("reason", "its log says why"))
 
+    def manifest(self, name: str) -> dict[str, Any]:
+        """What the cell's run says of itself; empty before it has begun."""
+        path = self.run(name) / "manifest.json"
+        return _mapping(path) if path.exists() else {}
+
     def trained(self, name: str) -> bool:
         """Whether the cell's run is finished."""
-        manifest = self.run(name) / "manifest.json"
-        return manifest.exists() and _mapping(manifest).get("status") == "finished"
+        return self.manifest(name).get("status") == "finished"
 
     def write(self) -> None:
         """Write ``grid.json``. Raises RunFailed if the folder cannot be written."""

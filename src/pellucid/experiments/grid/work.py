@@ -35,7 +35,7 @@ def run_cells(grid: Grid, names: Sequence[str]) -> None:
 
 
 def run_measuring(grid: Grid) -> None:
-    """Measure all cells, waiting for anybody who does it already."""
+    """Measure the trained cells, waiting for anybody who does it already."""
     while not _attempt(grid, MEASURING, partial(_with_threads, grid, partial(measure_all, grid))):
         time.sleep(PATIENCE)
 
