@@ -1,16 +1,18 @@
 """Every pair of arms: the paired t-test over seeds with Holm and Benjamini–Hochberg, and what the seeds could show."""
 
+from dataclasses import astuple
+
 import numpy as np
 import pytest
-from constructed import run, seeds_of, spread
+from constructed import IMAGES, run, seeds_of, spread
 from scipy import stats
 
 from pellucid.report import measures
 from pellucid.report.arms import arms_of
 from pellucid.report.comparisons import compare, noise_floors, not_worse, with_discovery
-from pellucid.report.grid_sheets import comparison_numbers, comparison_sheet
+from pellucid.report.grid_sheets import comparison_numbers, comparison_sheet, verdict
 from pellucid.report.sheets import sheet_csv, sheet_markdown
-from pellucid.statistics import detectable_difference, equal_within, holm
+from pellucid.statistics import detectable_difference, equal_within, hierarchical_difference, holm
 from pellucid.statistics.ring import ring_pseudovalues
 
 GINI = measures.column("gradient", "gini", "Gini", direction="↑")
@@ -109,3 +111,32 @@ def test_the_tables_say_what_the_tests_say():
     assert "< 0.001" in text.replace("&lt;", "<")
     head, line, *_ = sheet_csv(numbers).splitlines()
     assert dict(zip(head.split(","), line.split(","), strict=True))["p_holm"] == repr(found[0].holm)
+
+
+def test_a_difference_that_rests_on_few_images_is_one_on_these_images():
+    """Every seed shows the same difference on the same five images: sure over seeds, open over images."""
+    images = np.zeros(IMAGES)
+    images[:5] = [4.0, -2.0, 4.0, -1.0, 4.0]
+
+    def found(driven):
+        wobble = [0.001, -0.001, 0.002, -0.002, 0.0]
+        plain = seeds_of("N", [{"gini": np.full(IMAGES, 0.3)} for _ in wobble])
+        better = seeds_of("A", [{"gini": 0.3 + driven + each} for each in wobble])
+        (one,) = compare(arms_of([*plain, *better]), GINI)
+        return one
+
+    few, all_of_them = found(images), found(np.full(IMAGES, images.mean()))
+    assert few.clear
+    assert all_of_them.clear
+    assert few.difference.gaps == pytest.approx(all_of_them.difference.gaps)
+    tables = np.full((5, IMAGES), 0.3 + images), np.full((5, IMAGES), 0.3)
+    wobble = np.array([[0.001], [-0.001], [0.002], [-0.002], [0.0]])
+    expected = hierarchical_difference(tables[0] + wobble, tables[1])
+    assert astuple(few.difference.anew) == pytest.approx(astuple(expected))
+    assert few.difference.on_these_images
+    assert not all_of_them.difference.on_these_images
+    assert (verdict(few), verdict(all_of_them)) == ("A better, on these images", "A better")
+    assert few.difference.limits(2).startswith("on other images, too: [\N{MINUS SIGN}")
+    assert all_of_them.difference.limits(2) == ""
+    line = dict(zip(comparison_numbers([few]).head, comparison_numbers([few]).rows[0], strict=True))
+    assert (line["anew_low"].value, line["anew_high"].value) == (few.difference.anew.low, few.difference.anew.high)

@@ -1,16 +1,17 @@
 """Differences between two roles: paired over images inside one seed, or over seeds where there are several."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import numpy as np
 
 from pellucid.report import measures
-from pellucid.report.arms import Column, runs_of
+from pellucid.report.arms import Column, runs_of, table
 from pellucid.report.measures import Measure
 from pellucid.report.runs import Run
-from pellucid.report.words import count, listing, number
-from pellucid.statistics import Estimate, detectable_difference, equal_within, paired_test
+from pellucid.report.words import count, interval, listing, number
+from pellucid.statistics import Estimate, detectable_difference, equal_within, hierarchical_difference, paired_test
 from pellucid.statistics.ring import ring_pseudovalues
 
 
@@ -20,7 +21,7 @@ class Difference:
 
     With one pair of runs the interval is a paired bootstrap over images; with several pairs (one a seed) it is
     Student's t over the seeds' differences, because images inside a seed cannot speak for other seeds. That interval
-    is about these images: how it would vary over others, the intervals of the single arms say.
+    is about these images; `anew` is about others, too.
     """
 
     first: str
@@ -30,6 +31,20 @@ class Difference:
     seeds: int
     gaps: tuple[float, ...] = ()
     """The difference of each seed, where there are several; its pseudovalue, where a number is of two seeds."""
+    resample: Callable[[], Estimate | None] = field(default=lambda: None, repr=False, compare=False)
+    """Finds `anew`, which few readers ask for."""
+
+    @cached_property
+    def anew(self) -> Estimate | None:
+        """The same with an interval over seeds and images, where there are several independent seeds."""
+        return self.resample()
+
+    @property
+    def on_these_images(self) -> bool:
+        """Whether the seeds show a difference that another sample of images need not show."""
+        if self.anew is None or np.isnan(self.anew.low):
+            return False
+        return self.estimate.excludes(0) and not self.anew.excludes(0)
 
     @property
     def basis(self) -> str:
@@ -38,7 +53,12 @@ class Difference:
         return images if self.seeds == 1 else f"{count(self.seeds, 'seed')}, {images} each"
 
     def limits(self, decimals: int | None) -> str:
-        """Where the seeds show no difference: how small a one they could have shown, and how equal the two are."""
+        """Where the seeds show no difference: how small a one they could have shown, and how equal the two are.
+
+        Where they show one on these images only: its interval over other images, too.
+        """
+        if self.on_these_images and self.anew is not None:
+            return f"on other images, too: {interval(self.anew.low, self.anew.high, decimals, signed=True)}"
         if self.seeds < 2 or self.estimate.excludes(0) or np.isnan(self.estimate.low):
             return ""
         smallest = detectable_difference(paired_test(self.gaps).spread, seeds=self.seeds)
@@ -78,7 +98,9 @@ def contrast_pairs(pairs: Sequence[tuple[Run, Run]], measure: Measure, first: st
     gaps = tuple(measure.factor * value for value, _ in known)
     if measure.of_two_seeds and len(gaps) < 3:
         return f"{measure.label} is one pair of seeds' models, and needs three seeds to vary"
-    return _over_seeds(first, second, ring_pseudovalues(gaps) if measure.of_two_seeds else gaps, images)
+    if measure.of_two_seeds:
+        return _over_seeds(first, second, ring_pseudovalues(gaps), images)
+    return replace(_over_seeds(first, second, gaps, images), resample=partial(_anew, pairs, measure))
 
 
 def scalar_contrast(
@@ -130,6 +152,18 @@ def depth(run: Run) -> tuple[str, int] | None:
 def _over_seeds(first: str, second: str, gaps: Iterable[float], images: int) -> Difference:
     listed = tuple(map(float, gaps))
     return Difference(first, second, paired_test(listed).estimate, images, len(listed), listed)
+
+
+def _anew(pairs: Sequence[tuple[Run, Run]], measure: Measure) -> Estimate | None:
+    """The difference over the pairs with an interval over seeds and images; None where the runs' levels differ."""
+    values = table(measure, [run for side in zip(*pairs, strict=True) for run in side])
+    if values is None:
+        return None
+    first, second = values[: len(pairs)], values[len(pairs) :]
+    undefined = (np.isnan(first) | np.isnan(second)).reshape(*first.shape[:2], -1)
+    shared = ~undefined.all(axis=(0, 2))
+    statistic = measures.resampled_statistic(measure)
+    return _scaled(hierarchical_difference(first[:, shared], second[:, shared], statistic=statistic), measure.factor)
 
 
 def _scaled(estimate: Estimate, factor: float) -> Estimate:

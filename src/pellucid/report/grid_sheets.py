@@ -14,13 +14,14 @@ from pellucid.report.reading import lookup
 from pellucid.report.sheets import Entry, Link, Sheet, Value
 from pellucid.report.survivors import order_is_open, survivors
 from pellucid.report.words import DASH, interval, number, p_value
+from pellucid.statistics import Estimate
 
 TESTS_NOTE = (
     "Difference: mean over the seeds that both arms have, with Student's 95 % interval; it speaks of new seeds, on the "
-    "images that were measured. p: two-sided paired t-test, "
-    "adjusted by Holm for all pairs of arms within the metric (the verdict rests on it), and by Benjamini and Hochberg "
-    "for all pairs in all metrics. g: Hedges's effect size of paired differences. Detectable: the smallest true "
-    "difference that these seeds would have found with a probability of 80 %. Equal within: the smallest margin at "
+    "images that were measured. A verdict on these images: the interval over seeds and images (bootstrap, 95 %) "
+    "includes 0, so other images could show none. p: two-sided paired t-test, adjusted by Holm for all pairs of arms "
+    "within the metric (the verdict rests on it), and by Benjamini and Hochberg for all pairs in all metrics. g: "
+    "Hedges's effect size of paired differences. Detectable: the smallest true difference that these seeds would have found with a probability of 80 %. Equal within: the smallest margin at "
     "which two one-sided tests call the arms equal (5 %)."
 )
 UNDEFINED_NOTE = (
@@ -55,22 +56,24 @@ def _comparison_row(one: Comparison) -> tuple[Entry, ...]:
 
 
 def verdict(one: Comparison) -> str:
-    """`P better`, or that the seeds cannot tell."""
+    """`P better`, or that the seeds cannot tell; `P better, on these images` where other images need not show it."""
     if not one.clear:
         return "within noise"
-    return f"{one.leader} better" if one.leader else "differ"
+    told = f"{one.leader} better" if one.leader else "differ"
+    return f"{told}, on these images" if one.difference.on_these_images else told
 
 
 def comparison_numbers(found: Sequence[Comparison]) -> Sheet:
     """The same for programs, every number in a column of its own."""
-    head = "key metric unit better first second difference low high spread t p p_holm p_bh hedges_g"
-    head += " detectable equal_within seeds images verdict"
+    head = "key metric unit better first second difference low high anew_low anew_high spread t p p_holm p_bh"
+    head += " hedges_g detectable equal_within seeds images verdict"
     return Sheet("comparisons", "Comparisons", tuple(head.split()), tuple(_numbers_row(one) for one in found))
 
 
 def _numbers_row(one: Comparison) -> tuple[Entry, ...]:
     gap, test = one.difference, one.test
-    ends = (gap.estimate.value, gap.estimate.low, gap.estimate.high)
+    anew = gap.anew or Estimate(gap.estimate.value, np.nan, np.nan, gap.seeds)
+    ends = (gap.estimate.value, gap.estimate.low, gap.estimate.high, anew.low, anew.high)
     tests = (test.spread, test.t, test.p, one.holm, one.discovery, test.effect, one.detectable, one.equal_within)
     direction = {"↑": "higher", "↓": "lower"}.get(one.measure.direction, "")
     words = (one.measure.key, one.measure.label, one.measure.unit, direction, gap.first, gap.second)

@@ -196,14 +196,16 @@ def _mean(values: Floats, counts: Counts) -> Floats:
 def column_means(values: Floats, counts: Counts) -> Floats:
     """Mean of each column of values [n, k] over the images of each resample: [resamples, k], NaN without a number."""
     known = ~np.isnan(values)
-    filled = np.where(known, values, 0.0)
+    complete = bool(known.all())
+    filled = values if complete else np.where(known, values, 0.0)
     present = known.astype(np.float64)
     rows = max(1, _CHUNK // len(values))
     parts = []
     for start in range(0, len(counts), rows):
         weights = counts[start : start + rows].astype(np.float64)
         with np.errstate(invalid="ignore"):  # a resample may hold no defined image of a level: NaN
-            parts.append((weights @ filled) / (weights @ present))
+            sizes = weights.sum(axis=1, keepdims=True) if complete else weights @ present
+            parts.append((weights @ filled) / sizes)
     return np.concatenate(parts)
 
 
