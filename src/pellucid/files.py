@@ -1,4 +1,4 @@
-"""Atomic writes, hashes, and the plain formats of a run directory (JSON, JSON lines). Imports no torch."""
+"""Atomic writes, hashes, and the plain formats of a run directory (JSON, JSON lines, YAML). Imports no torch."""
 
 import hashlib
 import json
@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from pellucid.errors import BadInput, RunFailed
 
@@ -75,6 +77,30 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
         except ValueError as error:
             raise BadInput(f"{path} is damaged in line {number}: {error}") from error
     return rows
+
+
+def read_yaml(path: Path) -> Any:
+    """Read one YAML document. Raises BadInput with the path if it is missing or damaged, or a key stands twice."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceLoader)
+    except OSError as error:
+        raise BadInput(f"cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice in one place; plain YAML keeps the last one and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"):
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"'{key.value}' stands twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def finite(value: Any) -> Any:

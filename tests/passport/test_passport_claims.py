@@ -77,7 +77,7 @@ def test_without_an_attribution_the_gradient_is_meant(run):
         ("[{metric: gini, relation: at_least, value: .nan}]", "which is no number"),
         ("[{metric: gini, relation: at_least, value: true}]", "which is no number"),
         ("[{metric: accuracy, relation: at_least, value: 85}]", "share between 0 and 1"),
-        ("[", "does not hold YAML"),
+        ("[", "not valid YAML"),
     ],
     ids=["mapping", "number", "short", "key", "metric", "relation", "text", "nan", "truth", "percent", "yaml"],
 )

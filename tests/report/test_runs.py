@@ -191,7 +191,7 @@ def test_a_truncated_file_is_named(own_runs, name):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("config.yaml", "a: [1, 2", "does not hold YAML"),
+        ("config.yaml", "a: [1, 2", "not valid YAML"),
         ("config.yaml", "- 1", "should hold one object, not list"),
         ("config.yaml", "data: {}\nmodel: {}\nobjective: {}", "key 'objective.name' is missing"),
         ("config.yaml", None, "cannot read"),

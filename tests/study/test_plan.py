@@ -94,7 +94,12 @@ def test_choices_come_from_yaml(tmp_path):
     assert plan.contrasts == (("G", "A"),)
     assert plan.exclusions.failed_checks is None
     assert read_choices(None) == {}
-    for text, message in (("[1]", "keys of a plan"), ("a: [", "cannot read"), ("frozen_at: x", "set when the plan is")):
+    for text, message in (
+        ("[1]", "keys of a plan"),
+        ("a: [", "not valid YAML"),
+        ("alpha: 0.01\nalpha: 0.05", "'alpha' stands twice"),
+        ("frozen_at: x", "set when the plan is"),
+    ):
         path.write_text(text)
         with pytest.raises(BadInput, match=message):
             read_choices(path)

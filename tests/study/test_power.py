@@ -125,7 +125,7 @@ def test_effects_by_name_and_from_a_file(tmp_path):
         path.write_text(text)
         with pytest.raises(BadInput, match="by question"):
             all_effects(str(path))
-    with pytest.raises(BadInput, match="cannot read"):
+    with pytest.raises(BadInput, match="there is no file"):
         all_effects(str(tmp_path / "absent"))
 
 

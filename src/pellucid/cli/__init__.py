@@ -65,10 +65,10 @@ def train(
     import yaml
 
     from pellucid.experiments import train as runs
-    from pellucid.experiments.config import check, override_key, plain, read_yaml
+    from pellucid.experiments.config import check, override_key, plain, read_values
     from pellucid.experiments.start import started_from
 
-    raw = read_yaml(config, overrides)
+    raw = read_values(config, overrides)
     raw = raw if start is None else started_from(raw, start)
     trade_off = ["training.choose=trade_off", f"training.max_accuracy_drop={max_accuracy_drop}"]
     extra = [

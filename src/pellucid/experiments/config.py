@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pellucid import data, filters, objectives, regularisers
 from pellucid.errors import BadInput, unknown_name
 from pellucid.experiments.start import normalises_itself, with_architecture
-from pellucid.files import file_hash
+from pellucid.files import file_hash, read_yaml
 from pellucid.models.architectures import label, model_options, spelled_out
 from pellucid.models.weights import weights_file
 from pellucid.naming import find, first_problem, options_of
@@ -105,31 +105,12 @@ def read_config(path: Path, overrides: list[str] | None = None) -> RunConfig:
     BadInput
         One sentence naming the file or key, and the nearest valid key where one is misspelt.
     """
-    return check(read_yaml(path, overrides))
+    return check(read_values(path, overrides))
 
 
-class _OnceLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice in one place; plain YAML keeps the last one and says nothing."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"):
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    problem=f"'{key.value}' stands twice", problem_mark=key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
-def read_yaml(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
+def read_values(path: Path, overrides: list[str] | None = None) -> dict[str, Any]:
     """The keys and values of a YAML file, with ``key.sub=value`` overrides applied. Raises BadInput with the path."""
-    try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceLoader)
-    except OSError as error:
-        raise BadInput(f"cannot read the config {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    raw = read_yaml(path)
     if raw is None:
         raw = {}
     if not isinstance(raw, dict):

@@ -5,10 +5,10 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import yaml
 from safetensors import safe_open
 
 from pellucid.errors import BadInput
+from pellucid.files import read_yaml
 from pellucid.models.hugging_face import PREPROCESSING
 from pellucid.models.weights import MEAN, STD, carries_normalisation, weights_file
 from pellucid.training.fit import WEIGHTS
@@ -82,10 +82,7 @@ def is_run(path: Path) -> bool:
 
 def config_of(run: Path) -> dict[str, Any]:
     """The config of a run as plain values. Raises BadInput if it cannot be read."""
-    try:
-        raw = yaml.safe_load((run / RUN_CONFIG).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInput(f"cannot read {run / RUN_CONFIG}: {' '.join(str(error).split())}") from error
+    raw = read_yaml(run / RUN_CONFIG)
     if not isinstance(raw, dict) or not isinstance(raw.get("model"), dict):
         raise BadInput(f"{run / RUN_CONFIG} is no config of a run")
     return raw

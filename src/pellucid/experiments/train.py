@@ -10,7 +10,7 @@ from pellucid.errors import BadInput
 from pellucid.experiments.build import Splits, build_model, build_objective, load_splits, start_model
 from pellucid.experiments.config import ModelConfig, RunConfig, check, plain
 from pellucid.experiments.manifest import CONFIG, MANIFEST, describe, finished, of_snapshot
-from pellucid.experiments.start import ARCHITECTURE, remembered
+from pellucid.experiments.start import ARCHITECTURE, config_of, remembered
 from pellucid.experiments.trade_off import map_measure
 from pellucid.files import file_hash, read_json, write_atomic, write_json, write_json_lines
 from pellucid.training.checkpoint import load, load_weights
@@ -112,11 +112,7 @@ def read_run(directory: Path) -> tuple[RunConfig, dict[str, Any]]:
     """Config and manifest of a run directory. Raises BadInput if it is none."""
     if not (directory / MANIFEST).exists():
         raise BadInput(f"{directory} is not a run directory (no {MANIFEST}); make one with pellucid train --out")
-    try:
-        raw = yaml.safe_load((directory / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise BadInput(f"cannot read {directory / CONFIG}: {error}") from error
-    return check(raw), read_json(directory / MANIFEST)
+    return check(config_of(directory)), read_json(directory / MANIFEST)
 
 
 def check_folder(config: RunConfig, directory: Path) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pellucid.errors import BadInput, unknown_name
+from pellucid.files import read_yaml
 from pellucid.gate.metrics import METRICS, OF_RUNS
 from pellucid.report import measures
 from pellucid.report.contents import attribution_names
 from pellucid.report.measures import Measure
-from pellucid.report.reading import read_yaml
 from pellucid.report.runs import Run
 from pellucid.report.words import attribution_name, count, interval, number
 from pellucid.statistics import Estimate

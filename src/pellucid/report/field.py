@@ -14,8 +14,8 @@ import numpy as np
 from rich.table import Table
 
 from pellucid.errors import BadInput
-from pellucid.files import write_atomic, write_json
-from pellucid.report.reading import read_mapping, read_yaml
+from pellucid.files import read_yaml, write_atomic, write_json
+from pellucid.report.reading import read_mapping
 from pellucid.report.tables import markdown_line
 from pellucid.report.verdicts import Verdict
 from pellucid.statistics import student

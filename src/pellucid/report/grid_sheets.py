@@ -21,8 +21,9 @@ TESTS_NOTE = (
     "images that were measured. A verdict on these images: the interval over seeds and images (bootstrap, 95 %) "
     "includes 0, so other images could show none. p: two-sided paired t-test, adjusted by Holm for all pairs of arms "
     "within the metric (the verdict rests on it), and by Benjamini and Hochberg for all pairs in all metrics. g: "
-    "Hedges's effect size of paired differences. Detectable: the smallest true difference that these seeds would have found with a probability of 80 %. Equal within: the smallest margin at "
-    "which two one-sided tests call the arms equal (5 %)."
+    "Hedges's effect size of paired differences. Detectable: the smallest true difference that these seeds would have "
+    "found with a probability of 80 %. Equal within: the smallest margin at which two one-sided tests call the arms "
+    "equal (5 %)."
 )
 UNDEFINED_NOTE = (
     "Undefined values are left out of every mean. The bounds replace all of them by the lowest and by the highest "

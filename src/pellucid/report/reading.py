@@ -7,10 +7,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from pellucid.errors import BadInput
-from pellucid.files import read_json, read_json_lines
+from pellucid.files import read_json, read_json_lines, read_yaml
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Ids: TypeAlias = npt.NDArray[np.int64]
@@ -33,16 +32,6 @@ def read_mapping(path: Path, required: Mapping[str, type | tuple[type, ...]]) ->
             state = "is missing" if found is None else f"is {found!r:.40}"
             raise BadInput(f"{path} is damaged or not a Pellucid file: the key '{key}' {state}")
     return value
-
-
-def read_yaml(path: Path) -> Any:
-    """One YAML document. Raises BadInput with the path if it is missing or damaged."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path} is damaged: it does not hold YAML ({' '.join(str(error).split())})") from error
 
 
 def lookup(value: Any, dotted: str) -> Any:

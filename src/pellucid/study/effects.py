@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 from scipy import optimize, stats
 
 from pellucid.errors import BadInput
+from pellucid.files import read_yaml
 from pellucid.statistics.intervals import Floats
 from pellucid.study.protocol import POINTS
 
@@ -97,10 +97,9 @@ def _of_models(effect: Effect, models: Sequence[str]) -> Effect:
 
 
 def _read(path: Path) -> dict[str, Effect]:
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInput(f"--effect is 'published', 'none' or a YAML file; cannot read {path}: {error}") from error
+    if not path.is_file():
+        raise BadInput(f"--effect is 'published', 'none' or a YAML file; there is no file {path}")
+    found = read_yaml(path)
     try:
         return {str(question): Effect(**given) for question, given in found.items()}
     except (AttributeError, TypeError) as error:

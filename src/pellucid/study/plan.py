@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pellucid.errors import BadInput, unknown_name
-from pellucid.files import read_json
+from pellucid.files import read_json, read_yaml
 from pellucid.naming import first_problem
 from pellucid.study.protocol import Study, read_study
 
@@ -144,10 +143,7 @@ def read_choices(path: Path | None) -> dict[str, Any]:
     """What a YAML file says differently from the default plan; nothing without a file."""
     if path is None:
         return {}
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInput(f"cannot read {path}: {' '.join(str(error).split())}") from error
+    found = read_yaml(path)
     if not isinstance(found, dict | None):
         raise BadInput(f"{path} should hold the keys of a plan, as in: alpha: 0.01")
     fixed = [key for key in found or {} if key in {"key_sha256", "frozen_at", "format"}]

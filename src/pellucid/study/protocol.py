@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from pellucid.errors import BadInput
-from pellucid.files import read_json
+from pellucid.files import read_json, read_yaml
 from pellucid.naming import first_problem
 from pellucid.study.texts import Texts
 
@@ -203,10 +202,7 @@ def read_protocol(path: Path | None) -> Protocol:
     """The protocol in a YAML file; all defaults without one. Raises BadInput with the first entry that is wrong."""
     if path is None:
         return Protocol()
-    try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BadInput(f"cannot read {path}: {error}") from error
+    raw = read_yaml(path)
     return _checked(Protocol, raw if raw is not None else {}, path)
 
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from pellucid.data.points import CORRUPTIONS, POINT_SETS
 from pellucid.errors import BadInput, unknown_name
-from pellucid.experiments.config import read_yaml
+from pellucid.experiments.config import read_values
 from pellucid.experiments.field import methods
 from pellucid.experiments.field.networks import ACTIVATIONS
 from pellucid.experiments.field.training import Method
@@ -97,7 +97,7 @@ def read_field_config(path: Path, overrides: list[str] | None = None) -> FieldCo
     BadInput
         One sentence naming the file or key, and the nearest valid name where one is misspelt.
     """
-    return check_field(read_yaml(path, overrides))
+    return check_field(read_values(path, overrides))
 
 
 def check_field(raw: dict[str, Any]) -> FieldConfig:

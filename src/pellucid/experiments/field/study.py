@@ -24,7 +24,7 @@ from pellucid.experiments.field.problems import Problem, make_problem, stacked
 from pellucid.experiments.field.scores import Scores, as_lists, outlier_dependence, score, twin_fields
 from pellucid.experiments.field.training import fit
 from pellucid.experiments.train import differences, remove_leftovers
-from pellucid.files import write_atomic, write_json
+from pellucid.files import read_yaml, write_atomic, write_json
 from pellucid.randomness import generator
 from pellucid.training.progress import Reporter
 
@@ -232,10 +232,7 @@ def _check_folder(config: FieldConfig, directory: Path) -> None:
         if others:
             raise BadInput(f"{directory} is not empty ({others[0]}, …) and holds no field study; choose another --out")
         return
-    try:
-        raw = yaml.safe_load((directory / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise BadInput(f"cannot read {directory / CONFIG}: {error}") from error
+    raw = read_yaml(directory / CONFIG)
     if not isinstance(raw, dict) or "sets" not in raw:
         raise BadInput(f"{directory} holds a config.yaml that is not of a field study; choose another --out")
     differing = differences(check_field(raw).model_dump(mode="json"), config.model_dump(mode="json"))

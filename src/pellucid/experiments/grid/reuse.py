@@ -16,7 +16,7 @@ from pellucid.experiments.grid.baton import holding
 from pellucid.experiments.grid.store import Cell, Grid
 from pellucid.experiments.manifest import CONFIG, MANIFEST, versions
 from pellucid.experiments.train import read_run
-from pellucid.files import read_json, write_atomic
+from pellucid.files import read_json, read_yaml, write_atomic
 from pellucid.training.fit import WEIGHTS
 from pellucid.training.snapshots import SNAPSHOTS
 
@@ -91,7 +91,7 @@ def _fill(grid: Grid, cell: Cell, run: Path) -> bool:
 
 def _rename(path: Path, cell: RunConfig) -> None:
     """Give a run's config the cell's names for arm and group; the file is replaced, as others may be linked to it."""
-    raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    raw = read_yaml(path)
     names = {key: getattr(cell, key) for key in NAMES}
     if any(raw.get(key) != name for key, name in names.items()):
         write_atomic(path, yaml.safe_dump(raw | names, sort_keys=False, allow_unicode=True))

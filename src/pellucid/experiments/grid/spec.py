@@ -32,7 +32,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pellucid.errors import BadInput, unknown_name
-from pellucid.experiments.config import override_key, read_yaml
+from pellucid.experiments.config import override_key, read_values
 from pellucid.naming import first_problem
 
 
@@ -85,7 +85,7 @@ def read_spec(path: Path, size: str | None = None) -> GridSpec:
     BadInput
         One sentence naming the file or the key, and the nearest valid key where one is misspelt.
     """
-    return check_spec(read_yaml(path), size)
+    return check_spec(read_values(path), size)
 
 
 def check_spec(raw: dict[str, Any], size: str | None = None) -> GridSpec:
