@@ -38,8 +38,11 @@ def test_grids_without_sizes_and_the_smoke_of_the_others_run_on_the_images_that_
     assert len(plan(read_spec(path, size))) > 1
 
 
-@pytest.mark.parametrize("path", [path for path, size in GRIDS if size == "paper"], ids=named)
+@pytest.mark.parametrize(
+    "path", [path for path, size in GRIDS if size == "paper" and path.stem != "nrat-fashion-mnist"], ids=named
+)
 def test_the_clean_arms_of_a_paper_grid_differ_in_attack_and_block_only(path):
+    """But those of nrat-fashion-mnist, which are compared at matched cost and at matched accuracy."""
     cells = [check(point.raw) for point in points(read_spec(path, "paper"))]
     clean = [cell for cell in cells if cell.group != "legacy"]
     for model in {cell.model.name for cell in clean}:

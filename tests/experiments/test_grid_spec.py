@@ -164,12 +164,20 @@ def test_a_size_is_laid_over_the_grid():
     assert points(paper)[0].raw["training"]["epochs"] == 50
 
 
+def test_a_grid_can_say_which_size_it_has_without_being_asked():
+    given = yaml.safe_load(SIZED) | {"size": "smoke"}
+    assert check_spec(given) == check_spec(yaml.safe_load(SIZED), "smoke")
+    assert check_spec(given, "paper") == check_spec(yaml.safe_load(SIZED), "paper")
+
+
 @pytest.mark.parametrize(
     ("text", "size", "message"),
     [
         (SIZED, None, "several sizes; choose one with --size: smoke, paper"),
         (SIZED, "smok", "unknown size 'smok': did you mean 'smoke'"),
-        ("axes: {seed: [0]}", "smoke", "the grid has no sizes, so --size smoke chooses nothing"),
+        ("axes: {seed: [0]}", "smoke", "the grid has no sizes, so the size smoke chooses nothing"),
+        ("axes: {seed: [0]}\nsize: smoke", None, "the grid has no sizes, so the size smoke chooses nothing"),
+        (SIZED + "size: smok", None, "unknown size 'smok': did you mean 'smoke'"),
         ("axes: {seed: [0]}\nsizes: [1]", None, "sizes must name partial grids"),
         (SIZED.replace("measure", "mesure"), "smoke", "unknown key in the grid 'mesure'"),
     ],

@@ -15,6 +15,7 @@
     sizes:                                     # the same grid at several budgets: partial grids, one chosen by --size
       smoke: {base: {training: {epochs: 1}}, axes: {seed: [0]}}
       paper: {base: {training: {epochs: 50}}}
+    size: smoke                                # which of them runs without --size
 
 A partial config is laid over `base` key by key; a part with another `name` than the base's replaces it whole.
 """
@@ -112,13 +113,14 @@ def _sized(raw: dict[str, Any], size: str | None) -> dict[str, Any]:
     sizes = raw.get("sizes") or {}
     if not isinstance(sizes, dict) or not all(isinstance(part, dict) for part in sizes.values()):
         raise BadInput("sizes must name partial grids, as in sizes: {smoke: {base: {training: {epochs: 1}}}}")
+    size = size or raw.get("size")
     if size is None and sizes:
         raise BadInput(f"the grid has several sizes; choose one with --size: {', '.join(map(str, sizes))}")
     if size is not None and not sizes:
-        raise BadInput(f"the grid has no sizes, so --size {size} chooses nothing; leave it out")
+        raise BadInput(f"the grid has no sizes, so the size {size} chooses nothing; leave it out")
     if size is not None and size not in sizes:
         raise unknown_name("size", size, map(str, sizes))
-    one = {key: value for key, value in raw.items() if key != "sizes"}
+    one = {key: value for key, value in raw.items() if key not in {"sizes", "size"}}
     sized: dict[str, Any] = laid_over(one, sizes[size]) if size is not None else one
     return sized
 
