@@ -119,7 +119,7 @@ class Part:
             comparison_sheet(self.comparisons),
             agreement_sheet(self.arms, self.voters),
             survivor_sheet(self.arms, measures),
-            driver_sheet(self.drivers),
+            driver_sheet(self.drivers, self.suffix),
             cell_sheet(self.arms),
             published_sheet(self.runs),
             reproducibility(self.arms),

@@ -26,9 +26,10 @@ from pellucid.report.grid_sheets import (
 from pellucid.report.html import Setting, setting_of
 from pellucid.report.matched import Matched
 from pellucid.report.methods import methods
-from pellucid.report.sheets import sheet_html
+from pellucid.report.sheets import Thumbnail, sheet_html
 from pellucid.report.tables import to_html
 from pellucid.report.templating import render, source
+from pellucid.report.thumbnails import thumbnail_style
 from pellucid.report.verdicts import MARKS
 
 
@@ -42,6 +43,7 @@ class Pair:
     sentence: str
     drivers: list[str]
     images: Markup
+    shown: frozenset[Thumbnail]
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,8 @@ class Section:
     sheets: dict[str, Markup]
     drivers: list[str]
     methods: list[str]
+    thumbnails: Markup
+    """The style rules that draw the images in the tables."""
     matched: list[tuple[Matched, Markup, Markup] | tuple[Matched, None, None]]
     """Each comparison at equal terms, its table and its tests, where there are arms to compare."""
 
@@ -85,6 +89,7 @@ def to_grid_page(
 def _section(part: Part) -> Section:
     colours = [page_colour(style["color"]) for style in series(part.arms)]
     rows = [row for row in part.clean.rows if not row.detail]
+    pairs = [_pair(part, first, second) for first, second in combinations(part.arms, 2)]
     return Section(
         part=part,
         setting=setting_of(part.name, part.runs, part.arms),
@@ -93,10 +98,11 @@ def _section(part: Part) -> Section:
         every=to_html(part.clean),
         legacy=None if part.legacy is None else to_html(part.legacy),
         headline=sheet_html(comparison_sheet(part.headline, f"headline{part.suffix}")),
-        pairs=[_pair(part, first, second) for first, second in combinations(part.arms, 2)],
+        pairs=pairs,
         sheets={sheet.name: sheet_html(replace(sheet, name=f"{sheet.name}{part.suffix}")) for sheet in part.sheets},
         drivers=[drivers_sentence(one) for one in part.drivers],
         methods=methods(part.arms),
+        thumbnails=thumbnail_style(frozenset().union(*(pair.shown for pair in pairs)), part.runs),
         matched=[
             (one, to_html(one.table), _tests(one, part.suffix)) if one.arms else (one, None, None)
             for one in part.at_equal_terms
@@ -115,9 +121,11 @@ def _pair(part: Part, first: Arm, second: Arm) -> Pair:
     vote = next((one for one in part.votes if {one.first, one.second} == set(names)), None)
     config = [fact for fact in config_differences([second.runs[0], first.runs[0]]) if fact.label not in {"seed", "arm"}]
     driving = part.drivers_of(second, first)
-    images = sheet_html(replace(driver_sheet(driving), name=table.name.replace("pair", "pair-images")))
+    images = replace(driver_sheet(driving, part.suffix), name=table.name.replace("pair", "pair-images"))
+    shown = frozenset(entry for row in images.rows for entry in row if isinstance(entry, Thumbnail))
     sentence = _clear(found) if vote is None else vote.sentence
-    return Pair(names, config, sheet_html(table), sentence, [drivers_sentence(one) for one in driving], images)
+    told = [drivers_sentence(one) for one in driving]
+    return Pair(names, config, sheet_html(table), sentence, told, sheet_html(images), shown)
 
 
 def _clear(found: Sequence[Comparison]) -> str:

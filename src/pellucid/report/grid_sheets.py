@@ -11,7 +11,7 @@ from pellucid.report.contents import trade_off_measures
 from pellucid.report.drivers import Drivers
 from pellucid.report.measures import Measure
 from pellucid.report.reading import lookup
-from pellucid.report.sheets import Entry, Link, Sheet, Value
+from pellucid.report.sheets import Entry, Link, Sheet, Thumbnail, Value
 from pellucid.report.survivors import order_is_open, survivors
 from pellucid.report.words import DASH, interval, number, p_value
 from pellucid.statistics import Estimate
@@ -120,13 +120,13 @@ def survivor_sheet(arms: Sequence[Arm], measures: Sequence[Measure]) -> Sheet:
     return Sheet("survivors", "What was undefined, and what it could change", head, tuple(rows), (UNDEFINED_NOTE,))
 
 
-def driver_sheet(found: Sequence[Drivers]) -> Sheet:
-    """The images that drive each difference."""
+def driver_sheet(found: Sequence[Drivers], setting: str = "") -> Sheet:
+    """The images that drive each difference; `setting` tells those of several data sets on one page apart."""
     rows: tuple[tuple[Entry, ...], ...] = tuple(
         (
             _metric(one.measure),
             f"{one.first} − {one.second}",
-            str(image.image),
+            Thumbnail(image.image, setting),
             image.label,
             Value(image.first, one.measure.decimals),
             Value(image.second, one.measure.decimals),

@@ -38,7 +38,23 @@ class Link:
         return self.text
 
 
-Entry: TypeAlias = str | Value | Link
+@dataclass(frozen=True)
+class Thumbnail:
+    """A test image by its number; `setting` tells those of several data sets on one page apart."""
+
+    image: int
+    setting: str = ""
+
+    def __str__(self) -> str:
+        return str(self.image)
+
+    @property
+    def css_class(self) -> str:
+        """What the page's style draws its picture by."""
+        return f"image-{self.image}{self.setting}"
+
+
+Entry: TypeAlias = str | Value | Link | Thumbnail
 
 
 @dataclass(frozen=True)

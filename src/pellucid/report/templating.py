@@ -11,7 +11,9 @@ from pellucid.report.words import count, interval, number
 
 
 def _entry(entry: Any) -> Markup:
-    """A cell of a plain table: a link where it has an address, else its text."""
+    """A cell of a plain table: a link where it has an address, else its text, after the picture if the page has one."""
+    if hasattr(entry, "css_class"):
+        return Markup('<span class="thumbnail {}" aria-hidden="true"></span> {}').format(entry.css_class, str(entry))
     address = getattr(entry, "address", None)
     return escape(str(entry)) if address is None else Markup('<a href="{}">{}</a>').format(address, str(entry))
 

@@ -197,7 +197,7 @@ def column_means(values: Floats, counts: Counts) -> Floats:
     """Mean of each column of values [n, k] over the images of each resample: [resamples, k], NaN without a number."""
     known = ~np.isnan(values)
     complete = bool(known.all())
-    filled = values if complete else np.where(known, values, 0.0)
+    filled = np.where(known, values, 0.0)
     present = known.astype(np.float64)
     rows = max(1, _CHUNK // len(values))
     parts = []

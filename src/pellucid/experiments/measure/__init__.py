@@ -15,7 +15,7 @@ from torch import Tensor
 from pellucid.data.dataset import Dataset
 from pellucid.errors import BadInput
 from pellucid.experiments.manifest import code_hash
-from pellucid.experiments.measure.examples import examples
+from pellucid.experiments.measure.examples import examples, thumbnails
 from pellucid.experiments.measure.notebook import Notebook
 from pellucid.experiments.measure.rows import Study, accuracy_rows, legacy_space
 from pellucid.experiments.measure.runs import (
@@ -133,6 +133,7 @@ class _Measurement:
             learnt["memorisation"] = memorisation(self.run)
             subset = self.run.test.subset(self.places[:count].sort().values)
             write_atomic(self.target / "examples.npz", examples(self.run, subset, self.settings, self.chunk))
+            write_atomic(self.target / "thumbnails.npz", thumbnails(subset))
             costs = {"seconds": time.monotonic() - began, "batch_size": self.chunk, "processes": team.size}
             measured = _measured(self.about, self.run.test, self.places[:count])
             write_json(self.target / DONE, self.identity | measured | stopped | learnt | costs)

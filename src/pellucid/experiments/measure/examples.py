@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from pellucid.data.dataset import Dataset
 from pellucid.experiments.measure.runs import Loaded
@@ -15,6 +16,8 @@ from pellucid.models.smoothing import SmoothBlock
 from pellucid.training.step import to_device
 
 EXAMPLES = 8
+THUMBNAIL = 48
+"""Pixels that the longer side of a thumbnail has at most."""
 
 
 def examples(run: Loaded, subset: Dataset, settings: MeasureSettings, chunk: int) -> bytes:
@@ -30,8 +33,26 @@ def examples(run: Loaded, subset: Dataset, settings: MeasureSettings, chunk: int
         maps = explainer(attribution).within(chunk)(run.model, x, y, arrays["ids"].tolist())
         arrays[f"map:{attribution}"] = maps.squeeze(1).float().cpu().numpy()
     arrays |= {f"features:{side}": maps for side, maps in _feature_maps(run.model, x[:1]).items()}
+    return _packed(arrays)
+
+
+def thumbnails(subset: Dataset) -> bytes:
+    """Every measured image in small, so that a report can show the ones that drive a difference."""
+    small = [_small(images).permute(0, 2, 3, 1).numpy() for images in subset.images.split(1)]
+    return _packed({"ids": subset.ids.numpy(), "images": np.concatenate(small)})
+
+
+def _small(images: Tensor) -> Tensor:
+    """Bytes [1, C, H, W] with at most THUMBNAIL pixels a side."""
+    scale = THUMBNAIL / max(images.shape[2:])
+    if scale >= 1:
+        return images
+    return interpolate(images.float(), scale_factor=scale, mode="area").round().to(torch.uint8)
+
+
+def _packed(arrays: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
 
 
