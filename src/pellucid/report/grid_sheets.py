@@ -13,7 +13,7 @@ from pellucid.report.measures import Measure
 from pellucid.report.reading import lookup
 from pellucid.report.sheets import Entry, Link, Sheet, Thumbnail, Value
 from pellucid.report.survivors import order_is_open, survivors
-from pellucid.report.words import DASH, interval, number, p_value
+from pellucid.report.words import DASH, count, interval, number, p_value
 from pellucid.statistics import Estimate
 
 TESTS_NOTE = (
@@ -146,7 +146,7 @@ def drivers_sentence(one: Drivers) -> str:
     return (
         f"{one.measure.label}: {one.first} − {one.second} = {total} on the images "
         f"that both have; {number(100 * one.agreeing, 0)} % of the images agree in direction, and without the "
-        f"{one.few} (5 %) that drive it most {number(one.without, decimals, signed=True)} is left."
+        f"{count(one.few, 'image')} (5 %) with the largest share {number(one.without, decimals, signed=True)} is left."
     )
 
 
