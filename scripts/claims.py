@@ -36,9 +36,33 @@ def settings() -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{name}: {setting['name']}", setting
 
 
+@cache
+def repeated() -> tuple[str, ...]:
+    """The settings whose N, A and G are also those of another one that judges more of T3S."""
+    seen: set[str] = set()
+    again = []
+    for name, setting in sorted(settings(), key=lambda one: -len(_of("T3S", one[1]))):
+        weights = {arm["name"]: arm["weights"] for arm in setting["arms"]}
+        models = json.dumps([weights.get(role) for role in "NAG"])
+        again += [name] if models in seen and weights.get("G") else []
+        seen.add(models)
+    return tuple(again)
+
+
+def _of(paper: str, setting: dict[str, Any]) -> list[dict[str, Any]]:
+    """The relations of a setting that are claims of the paper."""
+    return [one for one in setting["relations"] if one["key"].startswith(PAPERS[paper])]
+
+
+def judged(paper: str) -> list[tuple[str, list[dict[str, Any]]]]:
+    """By setting the paper's claims, those of T3S once for each set of models."""
+    skipped = repeated() if paper == "T3S" else ()
+    return [(name, _of(paper, setting)) for name, setting in settings() if name not in skipped]
+
+
 def counted() -> list[str]:
     """How many claims came out how, over all settings."""
-    verdicts = [one["verdict"] for _, setting in settings() for one in setting["relations"]]
+    verdicts = [one["verdict"] for paper in PAPERS for _, found in judged(paper) for one in found]
     tested = {key for _, setting in settings() for key in _tested(setting)}
     rows = [_row(f"{MARKS.get(name, '–')} {name}", str(verdicts.count(name))) for name in sorted(set(verdicts))]
     return [
@@ -58,9 +82,8 @@ def _tested(setting: dict[str, Any]) -> set[str]:
 def claims(paper: str) -> list[str]:
     """A table of the claims of one paper: what was published, and every verdict with its numbers."""
     names, told = [], {}
-    for name, setting in settings():
-        of_paper = [one for one in setting["relations"] if one["key"].startswith(PAPERS[paper])]
-        names += [name] if any(one["key"] in _tested(setting) for one in of_paper) else []
+    for name, of_paper in judged(paper):
+        names += [name] if any(one["verdict"] != "not testable here" for one in of_paper) else []
         for one in of_paper:
             told.setdefault((one["key"], one["claim"], one["published"]), []).append((name, one))
     lines = ["| claim | published | what our runs say |", "| --- | --- | --- |"]
@@ -68,7 +91,9 @@ def claims(paper: str) -> list[str]:
         said = [_said(names.index(name) + 1, one) for name, one in found if one["verdict"] != "not testable here"]
         lines.append(_row(f"**{key}** {_cell(claim)}", _cell(published), "<br>".join(said) or "– not tested yet"))
     listed = "; ".join(f"[{place}] {name}" for place, name in enumerate(names, 1))
-    return [*lines, "", f"Settings: {listed}." if names else "No setting here tests one of these."]
+    again = "; ".join(repeated()) if paper == "T3S" else ""
+    left_out = f" Left out, as they have the same N, A and G on other images: {again}." if again else ""
+    return [*lines, "", f"Settings: {listed}.{left_out}" if names else "No setting here tests one of these."]
 
 
 def _said(place: int, one: dict[str, Any]) -> str:

@@ -29,7 +29,7 @@ def findings(runs: Sequence[Run]) -> dict[str, Any]:
     """Per setting: arms with their numbers (by seed, too), relations with verdicts, published numbers beside ours.
 
     `numbers` of an arm are the headline ones; `maps` holds, for each attribution, every row of the report's table that
-    is no detail.
+    is no detail; `weights` are the SHA-256 of each seed's, by which the same models are known in another file.
     """
     found = [_setting(name, members) for name, members in settings(runs)]
     return {"format": 1, "made_by": _facts(runs), "settings": found}
@@ -74,6 +74,7 @@ def _arm(arm: Arm, headline: Sequence[Measure], rows: Mapping[str, Sequence[Meas
         "name": arm.name,
         "meaning": arm.meaning,
         "seeds": [run.seed for run in arm.runs],
+        "weights": [run.manifest["weights"].get("sha256") for run in arm.runs],
         "numbers": _numbers(arm, headline),
         "maps": {attribution_name(name): _numbers(arm, measures) for name, measures in rows.items()},
     }
