@@ -177,6 +177,7 @@ def test_a_grid_can_say_which_size_it_has_without_being_asked():
         (SIZED, "smok", "unknown size 'smok': did you mean 'smoke'"),
         ("axes: {seed: [0]}", "smoke", "the grid has no sizes, so the size smoke chooses nothing"),
         ("axes: {seed: [0]}\nsize: smoke", None, "the grid has no sizes, so the size smoke chooses nothing"),
+        (SIZED + "size: [smoke]", None, "unknown size"),
         (SIZED + "size: smok", None, "unknown size 'smok': did you mean 'smoke'"),
         ("axes: {seed: [0]}\nsizes: [1]", None, "sizes must name partial grids"),
         (SIZED.replace("measure", "mesure"), "smoke", "unknown key in the grid 'mesure'"),

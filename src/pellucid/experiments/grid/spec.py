@@ -118,7 +118,7 @@ def _sized(raw: dict[str, Any], size: str | None) -> dict[str, Any]:
         raise BadInput(f"the grid has several sizes; choose one with --size: {', '.join(map(str, sizes))}")
     if size is not None and not sizes:
         raise BadInput(f"the grid has no sizes, so the size {size} chooses nothing; leave it out")
-    if size is not None and size not in sizes:
+    if size is not None and size not in list(sizes):  # a list can be asked for anything, hashable or not
         raise unknown_name("size", size, map(str, sizes))
     one = {key: value for key, value in raw.items() if key not in {"sizes", "size"}}
     sized: dict[str, Any] = laid_over(one, sizes[size]) if size is not None else one
