@@ -156,7 +156,7 @@ def test_a_study_reads_back_as_it_was_built(tmp_path):
         ("demographics: [{id: cell, text: t, kind: text}]", "two questions are called 'cell'"),
         ("demographics: [{id: age, text: t}]", "needs options"),
         ("questions: [{id: a b, text: t}]", "questions.0.id"),
-        ("[", "cannot read"),
+        ("[", "not valid YAML"),
         ("texts: {nxt: Weiter}", "texts.nxt"),
     ],
 )
