@@ -67,7 +67,7 @@ def counted() -> list[str]:
     rows = [_row(f"{MARKS.get(name, '–')} {name}", str(verdicts.count(name))) for name in sorted(set(verdicts))]
     return [
         f"{len(tested)} claims could be tested in {len(list(settings()))} settings (data, arms, budget); "
-        "a claim has one verdict a setting:",
+        "a claim has one verdict a setting, those of T3S once for each set of models N, A and G:",
         "",
         "| verdict | times |",
         "| --- | ---: |",
