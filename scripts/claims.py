@@ -79,25 +79,55 @@ def _tested(setting: dict[str, Any]) -> set[str]:
     return {one["key"] for one in setting["relations"] if one["verdict"] != "not testable here"}
 
 
+def places() -> dict[str, int]:
+    """The number of every setting on the page of claims."""
+    return {name: place for place, (name, _) in enumerate(settings(), 1)}
+
+
+def listed() -> list[str]:
+    """The settings with their numbers."""
+    return [f"{place}. {name}" for name, place in places().items()]
+
+
 def claims(paper: str) -> list[str]:
-    """A table of the claims of one paper: what was published, and every verdict with its numbers."""
-    names, told = [], {}
-    for name, of_paper in judged(paper):
-        names += [name] if any(one["verdict"] != "not testable here" for one in of_paper) else []
-        for one in of_paper:
-            told.setdefault((one["key"], one["claim"], one["published"]), []).append((name, one))
-    lines = ["| claim | published | what our runs say |", "| --- | --- | --- |"]
-    for (key, claim, published), found in sorted(told.items(), key=lambda item: (item[0][0][0], int(item[0][0][1:]))):
-        said = [_said(names.index(name) + 1, one) for name, one in found if one["verdict"] != "not testable here"]
-        lines.append(_row(f"**{key}** {_cell(claim)}", _cell(published), "<br>".join(said) or "– not tested yet"))
-    listed = "; ".join(f"[{place}] {name}" for place, name in enumerate(names, 1))
-    again = "; ".join(repeated()) if paper == "T3S" else ""
-    left_out = f" Left out, as they have the same N, A and G on other images: {again}." if again else ""
-    return [*lines, "", f"Settings: {listed}.{left_out}" if names else "No setting here tests one of these."]
+    """The claims of one paper: what was published and every verdict in a table, then the numbers behind them."""
+    told = by_scope(paper)
+    tested = {name for scopes in told.values() for by_setting in scopes.values() for name in by_setting}
+    columns = [name for name in places() if name in tested]
+    lines = [_row("claim", "published", "measured on", *(str(places()[name]) for name in columns))]
+    lines += [_row(*["---"] * 3, *[":-:"] * len(columns))]
+    numbers = []
+    for (key, claim, published), scopes in sorted(told.items(), key=lambda item: _order(item[0][0])):
+        first = (f"**{key}** {_cell(claim)}", _cell(published))
+        for scope, by_setting in scopes.items() or [("", {})]:
+            marks = [MARKS[by_setting[name]["verdict"]] if name in by_setting else "" for name in columns]
+            lines.append(_row(*first, _cell(scope), *marks))
+            numbers.append(f"* **{key}** {claim}{', ' * bool(scope)}{scope}{'' if by_setting else ': not tested yet'}")
+            numbers += [f"    * [{places()[name]}] {_said(one)}" for name, one in by_setting.items()]
+            first = ("", "")
+    again = ", ".join(str(places()[name]) for name in repeated()) if paper == "T3S" else ""
+    left_out = [f"Left out, as they have the same N, A and G on other images: {again}.", ""] if again else []
+    summary = f"<summary>{paper}: the numbers behind the verdicts</summary>"
+    return [*lines, "", *left_out, '<details markdown="1">', summary, "", *numbers, "", "</details>"]
 
 
-def _said(place: int, one: dict[str, Any]) -> str:
-    return f"[{place}] {MARKS.get(one['verdict'], '')} {one['verdict']}: {_cell(one['summary'])}"
+def by_scope(paper: str) -> dict[tuple[str, str, str], dict[str, dict[str, dict[str, Any]]]]:
+    """What was tested of a paper: by (key, claim, published), by what it was measured on, by setting."""
+    told: dict[tuple[str, str, str], dict[str, dict[str, dict[str, Any]]]] = {}
+    for name, found in judged(paper):
+        for one in found:
+            scopes = told.setdefault((one["key"], one["claim"], one["published"]), {})
+            if one["verdict"] != "not testable here":
+                scopes.setdefault(one["scope"], {})[name] = one
+    return told
+
+
+def _order(key: str) -> tuple[str, int]:
+    return key[0], int(key[1:])
+
+
+def _said(one: dict[str, Any]) -> str:
+    return f"{MARKS[one['verdict']]} {one['verdict']}: {one['summary']}"
 
 
 def _cell(text: str) -> str:
@@ -199,6 +229,7 @@ FULL, RETUNED = "presets-fashion-mnist", "presets-fashion-mnist-retuned"
 PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
     "claims.md": {
         "counted": counted,
+        "settings": listed,
         "T3S": lambda: claims("T3S"),
         "NRAT": lambda: claims("NRAT"),
         "T2E": lambda: claims("T2E"),
