@@ -2,9 +2,13 @@
 
 import json
 import re
+from base64 import b64decode
+from io import BytesIO
 
+import numpy as np
 import pytest
 from pages import DOCS, TAUGHT, blocks, script
+from PIL import Image
 
 notebooks, claims, figures = script("notebooks"), script("claims"), script("docs_figures")
 CLAIMS = DOCS / "claims.md"
@@ -93,5 +97,17 @@ def test_every_figure_is_shown_and_every_shown_figure_is_drawn():
 def test_a_figure_is_what_its_functions_draw(name):
     if json.loads(figures.VERSIONS.read_text()) != figures.versions():
         pytest.skip("the kept figures were drawn with other versions of matplotlib, numpy or torch")
-    kept = (figures.FOLDER / f"{name}.svg").read_text(encoding="utf-8")
-    assert figures.drawn(name) == kept, "run scripts/docs_figures.py"
+    kept, drawn = (figures.FOLDER / f"{name}.svg").read_text(encoding="utf-8"), figures.drawn(name)
+    if name == "field":  # networks are trained for it: on another processor they differ from the last digit on
+        assert re.findall("<!-- (.*?) -->", drawn) == re.findall("<!-- (.*?) -->", kept)
+        difference = pictures(drawn) - pictures(kept)
+        assert np.abs(difference).mean((1, 2, 3)).max() < 2, "run scripts/docs_figures.py"
+    else:
+        assert drawn == kept, "run scripts/docs_figures.py"
+
+
+def pictures(svg):
+    """The grey levels of the pictures in it."""
+    found = re.findall('base64,([^"]+)"', svg)
+    assert len(found) == 2
+    return np.stack([np.asarray(Image.open(BytesIO(b64decode(one))), dtype=float) for one in found])
