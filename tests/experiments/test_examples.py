@@ -27,7 +27,9 @@ def test_small_images_are_kept_to_the_byte():
     np.testing.assert_array_equal(small, dataset.images.permute(0, 2, 3, 1).numpy())
 
 
-@pytest.mark.parametrize(("shape", "small"), [((96, 96), (48, 48)), ((224, 112), (48, 24)), ((50, 49), (48, 47))])
+@pytest.mark.parametrize(
+    ("shape", "small"), [((96, 96), (48, 48)), ((224, 112), (48, 24)), ((50, 49), (48, 47)), ((3000, 40), (48, 1))]
+)
 def test_large_ones_are_averaged_down(shape, small):
     dataset = images(3, *shape)
     _, found = kept(dataset)

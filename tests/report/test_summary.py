@@ -52,7 +52,7 @@ def test_summary_does_not_compare_runs_that_share_no_images():
 def test_tally_counts_verdicts():
     found = relations([run("N", gini=spread(0.5), correct=first(950)), run("A", gini=spread(0.6))])
     text = tally(found)
-    assert text.startswith("Published relations: 1 check could be made; 1 hold.")
+    assert text.startswith("Published relations: 1 check could be made; 1 holds.")
     assert "R2, R3" in text
 
 

@@ -70,10 +70,8 @@ def tally(found: Sequence[Relation]) -> str:
     """How many of the published relations hold, do not hold, or cannot be told."""
     kinds = Counter(relation.verdict for relation in found)
     tested = len(found) - kinds["not testable here"]
-    parts = [f"{kinds[kind]} {text}" for kind, text in _TALLY.items() if kinds[kind]]
-    untested = sorted(
-        {one.key for one in found if one.verdict == "not testable here"}, key=lambda key: (key[0], int(key[1:]))
-    )
+    parts = [f"{kinds[kind]} {text[kinds[kind] > 1]}" for kind, text in _TALLY.items() if kinds[kind]]
+    untested = sorted({one.key for one in found if one.verdict == "not testable here"}, key=_place)
     more = f" Not testable with these runs, at least in part: {listing(untested)}." if untested else ""
     return f"Published relations: {count(tested, 'check')} could be made; {listing(parts)}.{more}"
 
@@ -83,7 +81,12 @@ def _place(key: str) -> tuple[str, int]:
     return key[0], int(key[1:])
 
 
-_TALLY: dict[Verdict, str] = {"holds": "hold", "does not hold": "do not hold", "within noise": "are within noise"}
+_TALLY: dict[Verdict, tuple[str, str]] = {
+    "holds": ("holds", "hold"),
+    "does not hold": ("does not hold", "do not hold"),
+    "within noise": ("is within noise", "are within noise"),
+}
+"""How a verdict is said of one relation and of several."""
 
 
 def warnings(runs: Sequence[Column]) -> list[str]:

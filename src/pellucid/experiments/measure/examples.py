@@ -47,7 +47,8 @@ def _small(images: Tensor) -> Tensor:
     scale = THUMBNAIL / max(images.shape[2:])
     if scale >= 1:
         return images
-    return interpolate(images.float(), scale_factor=scale, mode="area").round().to(torch.uint8)
+    size = [max(1, round(side * scale)) for side in images.shape[2:]]
+    return interpolate(images.float(), size, mode="area").round().to(torch.uint8)
 
 
 def _packed(arrays: dict[str, Any]) -> bytes:
