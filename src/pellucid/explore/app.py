@@ -10,7 +10,6 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import HTMLResponse, JSONResponse, Response
@@ -25,6 +24,7 @@ from pellucid.explore.shown import IN_WORDS, Wanted, as_plain, show
 from pellucid.explore.uploads import FORMATS, MEGABYTES, MEGAPIXELS, decoded
 from pellucid.explore.views import ATTACKS, ATTRIBUTIONS, Subject, Viewer
 from pellucid.explore.worker import Busy, Check, GivenUp, Worker
+from pellucid.report.templating import page_environment
 from pellucid.report.words import attribution_name
 from pellucid.study.web.protection import Allowance, BodyLimit, SecurityHeaders
 from pellucid.types import Image
@@ -140,9 +140,7 @@ async def _gone(request: Request) -> None:
         pass
 
 
-_templates = Environment(
-    loader=PackageLoader("pellucid.explore"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
+_templates = page_environment("pellucid.explore")
 
 
 @pages.get("/")
