@@ -53,7 +53,9 @@ def test_too_few_seeds_and_equal_differences():
     assert math.isnan(equivalent([0.1], margin=1).p)
     assert not equivalent([0.1], margin=1).holds
     assert math.isnan(equal_within([0.1, math.nan]))
-    assert math.isnan(equivalent([0.1, 0.1], margin=0.2).p)
+    for equal in ([0.1, 0.1], [0.1 + 0.2, 0.3, 0.3]):
+        assert math.isnan(equivalent(equal, margin=0.5).p)
+        assert math.isnan(equal_within(equal))
     assert equivalent([0.0, 0.0], margin=0.1).p == 0
 
 

@@ -69,5 +69,6 @@ def test_the_paired_test_is_scipys_and_defined_for_equal_differences():
     one, two = np.array([0.7, 0.72, 0.69, 0.71]), np.array([0.66, 0.70, 0.68, 0.66])
     assert paired_t_p(one - two) == pytest.approx(ttest_rel(one, two, alternative="greater").pvalue)
     assert math.isnan(paired_t_p([0.1, 0.1]))
+    assert math.isnan(paired_t_p([0.1 + 0.2, 0.3, 0.3]))  # equal but for rounding
     assert paired_t_p([0.0, 0.0]) == 1
     assert math.isnan(paired_t_p([0.3]))

@@ -19,6 +19,12 @@ RANGES = {
     "cosine": (-1.0, 1.0),
     "kendall": (-1.0, 1.0),
     "intersection": (0.0, 1.0),
+    "auc": (0.0, 1.0),
+    "energy_inside": (0.0, 1.0),
+    "pointing_game": (0.0, 1.0),
+    "precision_at_truth": (0.0, 1.0),
+    "quiet_groups": (0.0, 1.0),
+    "misalignment": (0.0, 1.0),
 }
 """What values a metric can have, by a word in its key; of any other, the observed ones."""
 

@@ -54,13 +54,13 @@ def equivalent(differences: npt.ArrayLike, *, margin: float, level: float = LEVE
         return Equivalence(margin, np.nan, estimate, level)
     error = (estimate.high - estimate.low) / 2 / float(stats.t.ppf(1 - level, estimate.n - 1))
     room = margin - abs(estimate.value)
-    if not error:  # equal differences: zeros are surely equal, others say nothing of how seeds vary
-        return Equivalence(margin, np.nan if estimate.value else 0.0, estimate, level)
+    if not error:  # only zeros
+        return Equivalence(margin, 0.0, estimate, level)
     p = float(stats.t.sf(room / error, estimate.n - 1))
     return Equivalence(margin, p, estimate, level)
 
 
 def equal_within(differences: npt.ArrayLike, *, level: float = LEVEL) -> float:
-    """The smallest margin at which :func:`equivalent` holds: the farther end of the interval of 1 - 2·level."""
+    """The smallest margin at which :func:`equivalent` holds: the farther end of the interval of 1 - 2·level, or NaN."""
     estimate = student(differences, confidence=1 - 2 * level)
     return max(abs(estimate.low), abs(estimate.high))

@@ -21,6 +21,8 @@ Statistic: TypeAlias = Callable[[Floats, Counts], Floats]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
+ROUNDING = 1e-9
+"""Relative to the largest, what tells no two numbers apart."""
 _CHUNK = 2_000_000  # entries of the resampling table that are held as float64 at a time
 
 
@@ -144,15 +146,24 @@ def paired_difference(
 
 
 def student(values: npt.ArrayLike, *, confidence: float = CONFIDENCE) -> Estimate:
-    """Student's t interval of a mean [n]: for few, roughly normal values such as one difference a seed."""
+    """Student's t interval of a mean [n]: for few, roughly normal values such as one difference a seed.
+
+    Equal values other than 0 say nothing of how they vary: a few coarse numbers, such as accuracies on 64 images, are
+    equal by chance. Their interval is NaN, as is that of a single value.
+    """
     table = np.asarray(values, dtype=np.float64)
     kept = table[~np.isnan(table)]
     n, dropped = len(kept), len(table) - len(kept)
-    if n < 2:
-        return Estimate(float(kept[0]) if n else np.nan, np.nan, np.nan, n, dropped)
+    if n < 2 or (equal(kept) and kept.any()):
+        return Estimate(float(kept.mean()) if n else np.nan, np.nan, np.nan, n, dropped)
     half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * float(kept.std(ddof=1)) / np.sqrt(n)
     mean = float(kept.mean())
     return Estimate(mean, float(mean - half), float(mean + half), n, dropped)
+
+
+def equal(values: Floats) -> bool:
+    """Whether values [n ≥ 1] are one number but for rounding: 0.1 + 0.2 and 0.3 are, and a t-test would tell them."""
+    return bool(np.ptp(values) <= ROUNDING * np.abs(values).max())
 
 
 def _estimate(

@@ -4,6 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import false_discovery_control, ttest_1samp
 
+from pellucid.statistics.intervals import equal
+
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """Holm's step-down adjusted p-values (Holm 1979): all hypotheses below α are rejected with family-wise error α.
@@ -50,6 +52,6 @@ def paired_t_p(differences: ArrayLike) -> float:
     values = np.asarray(differences, dtype=np.float64)
     if len(values) < 2:
         return float("nan")
-    if np.ptp(values) == 0:
-        return float("nan") if values[0] else 1.0
+    if equal(values):
+        return float("nan") if values.any() else 1.0
     return float(ttest_1samp(values, 0.0, alternative="greater").pvalue)

@@ -1,13 +1,13 @@
 """The paired t-test over seeds, with its interval and effect size. Imports no torch."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 from scipy.special import gammaln
 
-from pellucid.statistics.intervals import CONFIDENCE, Estimate, student
+from pellucid.statistics.intervals import CONFIDENCE, Estimate, equal, student
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,7 @@ class PairedTest:
         Standard deviation of the differences (n - 1).
     t, p
         Student's t against 0 and its two-sided p; only zeros give p = 1. Equal differences other than 0 say nothing of
-        how seeds vary: a few coarse numbers, such as accuracies on 64 images, are equal by chance. There t, p, the
-        effect and the interval are NaN.
+        how seeds vary (:func:`pellucid.statistics.intervals.student`): all but their mean is NaN.
     effect
         Hedges's g of paired differences: mean / spread, times the factor J(n - 1) that removes its bias (Hedges 1981).
     """
@@ -45,8 +44,8 @@ def paired_test(differences: npt.ArrayLike, *, confidence: float = CONFIDENCE) -
     freedom, spread = len(values) - 1, float(values.std(ddof=1))
     if not values.any():
         return PairedTest(estimate, 0.0, 0.0, 1.0, 0.0)
-    if np.ptp(values) == 0:
-        return PairedTest(replace(estimate, low=np.nan, high=np.nan), 0.0, np.nan, np.nan, np.nan)
+    if equal(values):
+        return PairedTest(estimate, np.nan, np.nan, np.nan, np.nan)
     standardised = estimate.value / spread
     t = standardised * len(values) ** 0.5
     return PairedTest(estimate, spread, t, float(2 * stats.t.sf(abs(t), freedom)), standardised * unbiasing(freedom))
