@@ -24,11 +24,20 @@ def test_hyphens_and_underscores_are_the_same():
 
 
 def test_outside_code_by_dotted_path():
-    assert find(MODULE, "math.sqrt", "objective")(4) == 2
+    assert find(MODULE, "math.sqrt", "filter")(4) == 2
     with pytest.raises(BadInput, match=r"cannot import the objective 'no_such\.thing'"):
         find(MODULE, "no_such.thing", "objective")
     with pytest.raises(BadInput, match="not something to call"):
         find(MODULE, "math.pi", "objective")
+
+
+@pytest.mark.parametrize("kind", ["objective", "regulariser"])
+@pytest.mark.parametrize(
+    "path", ["math.sqrt", "builtins.dict", "pellucid.attacks.duality.GroupNorm", f"{__name__}.smooth_hinge"]
+)
+def test_outside_code_for_a_batch_takes_a_batch(kind, path):
+    with pytest.raises(BadInput, match=rf"the {kind} '{path}' cannot be called with \(model, x, y, generator=…\): "):
+        find(MODULE, path, kind)
 
 
 def test_a_misspelt_name_gets_the_nearest_valid_one():

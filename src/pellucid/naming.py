@@ -19,6 +19,9 @@ Positive = Annotated[float, Gt(0), AllowInfNan(False)]
 NonNegative = Annotated[float, Ge(0), AllowInfNan(False)]
 Count = Annotated[int, Ge(1)]
 
+OF_A_BATCH = ("objective", "regulariser")
+"""Kinds that are called with (model, x, y, generator=…)."""
+
 
 def find(module: ModuleType, name: str, kind: str) -> Callable[..., Any]:
     """The function called `name` in `module.__all__`, or the object at the dotted path `name`.
@@ -26,7 +29,8 @@ def find(module: ModuleType, name: str, kind: str) -> Callable[..., Any]:
     Raises
     ------
     BadInput
-        If there is none; `kind` ("objective", "filter", …) and the nearest valid name are in the sentence.
+        If there is none; `kind` ("objective", "filter", …) and the nearest valid name are in the sentence. Also if an
+        objective or a regulariser from outside does not take what it will be called with.
     """
     spelt = {known.replace("_", "-"): known for known in module.__all__}
     plain = name.replace("_", "-")
@@ -45,7 +49,16 @@ def _outside(path: str, kind: str) -> Callable[..., Any]:
         raise BadInput(f"cannot import the {kind} '{path}': {error}") from error
     if not callable(function):
         raise BadInput(f"the {kind} '{path}' is a {type(function).__name__}, not something to call")
+    if kind in OF_A_BATCH:
+        _check_takes_a_batch(function, f"the {kind} '{path}'")
     return function  # type: ignore[no-any-return]
+
+
+def _check_takes_a_batch(function: Callable[..., Any], what: str) -> None:
+    try:
+        inspect.signature(function).bind_partial("model", "x", "y", generator=None)
+    except (TypeError, ValueError) as error:  # ValueError: some builtins do not say what they take
+        raise BadInput(f"{what} cannot be called with (model, x, y, generator=…): {error}") from error
 
 
 def options_of(

@@ -456,3 +456,16 @@ def test_beats_chance_on_a_trained_network_without_a_change_of_prediction(attack
     assert torch.equal(net(found.images).argmax(1), y)
     assert found.criterion.mean() < by_chance.criterion.mean() - 0.05
     assert (found.criterion < by_chance.criterion).double().mean() > 0.7
+
+
+@informed
+@pytest.mark.parametrize("activation", [nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU])
+def test_beats_chance_on_networks_with_the_relatives_of_relu(attack, activation):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        x = torch.rand(6, 1, 16, 16)
+        first, second = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1, stride=2)
+        net = nn.Sequential(first, activation(), second, activation(), nn.Flatten(), nn.Linear(512, 4)).eval()
+    budget, y = Budget(eps=0.1, step_size=0.01, steps=15, k=40), net(x).argmax(1)
+    found, by_chance = (one(net, x, y, budget=budget, ids=range(6)).criterion for one in (attack, random))
+    assert found.mean() < by_chance.mean() - 0.05

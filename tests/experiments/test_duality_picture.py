@@ -154,6 +154,11 @@ def test_the_picture_says_the_numbers(channels, monkeypatch):
     ]
 
 
+class Nothing(L1):
+    def maximiser(self, gradient):
+        return gradient * float("nan")
+
+
 def test_penalties_are_made_by_name():
     assert make_penalty("l1", ["eps=0.5"]) == L1(0.5)
     assert make_penalty("elastic-net", ["eps=1e-2", "eps2=3"]) == ElasticNet(0.01, 3.0)
@@ -191,6 +196,16 @@ def test_a_maximiser_of_another_shape_is_named(colour_net, colours):
         duality(colour_net, *colours, Odd())
 
 
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_a_maximiser_without_numbers_is_named(colour_net, colours, wrong):
+    class Odd(Quartic):
+        def maximiser(self, gradient):
+            return torch.where(gradient > 0, wrong, 0.0)
+
+    with pytest.raises(BadInput, match=r"maximiser must return finite numbers; \d+ of 288 it returned are not"):
+        duality(colour_net, *colours, Odd())
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("explained")
@@ -225,6 +240,8 @@ def test_explain_draws_the_duality_beside_the_maps(monkeypatch, capsys, trained,
         (["--duality", "l1", "--option", "eps=-0.1"], "greater than or equal to 0"),
         (["--duality", "group_norm", "--option", "eps=1", "--option", "block=40"], "block 40 does not fit"),
         (["--option", "eps=1"], "name one with --duality"),
+        (["--duality", "pellucid.objectives.l1", "--option", "eps=0.1"], "is made from its options alone"),
+        (["--duality", f"{__name__}.Nothing", "--option", "eps=0.1"], "maximiser must return finite numbers"),
     ],
 )
 def test_bad_norms_exit_2_with_one_line_and_draw_nothing(monkeypatch, capsys, trained, tmp_path, arguments, message):

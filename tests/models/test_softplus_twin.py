@@ -146,6 +146,121 @@ def test_replaces_every_spelling_of_relu(spelling):
     torch.testing.assert_close(model.linear.bias.grad, expected)
 
 
+def seeded(activation):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Spelt(activation).double().eval()
+
+
+def leaky(t, slope, beta):
+    return slope * t + (1 - slope) * functional.softplus(t, beta)
+
+
+def ramp(t, low, high, beta):
+    return low + functional.softplus(t - low, beta) - functional.softplus(t - high, beta)
+
+
+def relu6(t, beta):
+    return ramp(t, 0, 6, beta)
+
+
+def hard_sigmoid(t, beta):
+    return ramp(t + 3, 0, 6, beta) / 6
+
+
+def learned(slopes):
+    module = nn.PReLU(len(slopes))
+    module.weight.data = torch.tensor(slopes)
+    return module
+
+
+SLOPES = torch.tensor([0.1, 0.2, 0.3, -0.4], dtype=torch.float64)
+MEAN = (1 / 8 + 1 / 3) / 2
+OTHERS = {
+    "ReLU6": (nn.ReLU6(), relu6),
+    "ReLU6 in place": (nn.ReLU6(inplace=True), relu6),
+    "relu6": (functional.relu6, relu6),
+    "relu6 in place": (lambda t: functional.relu6(t, inplace=True), relu6),
+    "Hardtanh": (nn.Hardtanh(), lambda t, beta: ramp(t, -1, 1, beta)),
+    "Hardtanh in place": (nn.Hardtanh(0, 6, inplace=True), relu6),
+    "hardtanh": (lambda t: functional.hardtanh(t, -2, 0.5), lambda t, beta: ramp(t, -2, 0.5, beta)),
+    "hardtanh_": (lambda t: functional.hardtanh_(t, min_val=-0.5), lambda t, beta: ramp(t, -0.5, 1, beta)),
+    "LeakyReLU": (nn.LeakyReLU(), lambda t, beta: leaky(t, 0.01, beta)),
+    "LeakyReLU in place": (nn.LeakyReLU(0.3, inplace=True), lambda t, beta: leaky(t, 0.3, beta)),
+    "leaky_relu": (functional.leaky_relu, lambda t, beta: leaky(t, 0.01, beta)),
+    "leaky_relu_": (lambda t: functional.leaky_relu_(t, 0.2), lambda t, beta: leaky(t, 0.2, beta)),
+    "PReLU": (nn.PReLU(), lambda t, beta: leaky(t, 0.25, beta)),
+    "PReLU of channels": (learned([0.1, 0.2, 0.3, -0.4]), lambda t, beta: leaky(t, SLOPES.float(), beta)),
+    "torch.prelu": (lambda t: torch.prelu(t, SLOPES), lambda t, beta: leaky(t, SLOPES, beta)),
+    "prelu": (lambda t: functional.prelu(t, weight=SLOPES), lambda t, beta: leaky(t, SLOPES, beta)),
+    "method prelu": (lambda t: t.prelu(SLOPES), lambda t, beta: leaky(t, SLOPES, beta)),
+    "RReLU": (nn.RReLU(), lambda t, beta: leaky(t, MEAN, beta)),
+    "RReLU in place": (nn.RReLU(0.1, 0.5, inplace=True), lambda t, beta: leaky(t, 0.3, beta)),
+    "rrelu": (lambda t: functional.rrelu(t, 0.2, 0.4), lambda t, beta: leaky(t, 0.3, beta)),
+    "torch.rrelu": (torch.rrelu, lambda t, beta: leaky(t, MEAN, beta)),
+    "torch.rrelu_": (lambda t: torch.rrelu_(t, 0.2, 0.4), lambda t, beta: leaky(t, 0.3, beta)),
+    "Hardsigmoid": (nn.Hardsigmoid(), hard_sigmoid),
+    "Hardsigmoid in place": (nn.Hardsigmoid(inplace=True), hard_sigmoid),
+    "hardsigmoid": (functional.hardsigmoid, hard_sigmoid),
+    "Hardswish": (nn.Hardswish(), lambda t, beta: t * hard_sigmoid(t, beta)),
+    "Hardswish in place": (nn.Hardswish(inplace=True), lambda t, beta: t * hard_sigmoid(t, beta)),
+    "hardswish": (functional.hardswish, lambda t, beta: t * hard_sigmoid(t, beta)),
+}
+every_other = pytest.mark.parametrize("name", OTHERS)
+
+
+@every_other
+@pytest.mark.parametrize("beta", [1.0, 3.0])
+def test_other_kinks_have_their_closed_forms(name, beta):
+    activation, form = OTHERS[name]
+    model = seeded(activation)
+    x = 8 * torch.randn(20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    t = model.linear(x)
+    twin = softplus_twin(model, beta=beta)
+    torch.testing.assert_close(twin(x), form(t, beta), check_dtype=False, rtol=1e-6, atol=1e-9)
+    assert twin.replaced == 1
+    torch.testing.assert_close(softplus_twin(model, beta=1e9)(x), model(x), rtol=1e-6, atol=1e-7)
+
+
+@every_other
+def test_other_kinks_get_second_derivatives(name):
+    model = seeded(OTHERS[name][0])
+    x = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    (slope,) = torch.autograd.grad(softplus_twin(model)(x).sum(), x, create_graph=True)
+    (bend,) = torch.autograd.grad(slope.square().sum(), x)
+    assert bend.isfinite().all()
+    assert (bend.abs().amax(1) > 1e-6).all()
+
+
+def test_learned_slopes_are_those_of_the_channels_of_maps_and_learn():
+    module = learned([0.1, 0.2, 0.3, -0.4])
+    t = torch.randn(2, 4, 3, 5, generator=torch.Generator().manual_seed(0))
+    found = softplus_twin(module)(t)
+    for channel, slope in enumerate(module.weight.tolist()):
+        torch.testing.assert_close(found[:, channel], leaky(t[:, channel], slope, 1.0))
+    found.sum().backward()
+    expected = (t - functional.softplus(t)).sum((0, 2, 3))
+    torch.testing.assert_close(module.weight.grad, expected)
+
+
+def test_random_slopes_are_drawn_entry_by_entry_in_training():
+    t = torch.full((4000,), -30.0)  # the Softplus of which is 0
+    slopes = softplus_twin(nn.RReLU(0.2, 0.4).train())(t) / t
+    assert slopes.min() < 0.205
+    assert slopes.max() > 0.395
+    assert ((slopes >= 0.2) & (slopes <= 0.4)).all()
+
+
+@pytest.mark.parametrize("name", [name for name in OTHERS if "in place" in name or name.endswith("_")])
+def test_other_kinks_in_place_stay_in_place(name):
+    activation, form = OTHERS[name]
+    t = torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    module = nn.Module()
+    module.forward = lambda kept: activation(kept) + 10 * kept
+    activation.eval() if isinstance(activation, nn.Module) else None
+    torch.testing.assert_close(softplus_twin(module)(t.clone()), 11 * form(t, 1.0))
+
+
 @pytest.mark.parametrize("spelling", ["module in place", "function in place", "torch.relu_", "method in place"])
 def test_in_place_stays_in_place(spelling):
     class Residual(nn.Module):

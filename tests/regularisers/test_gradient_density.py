@@ -43,6 +43,16 @@ def test_a_vanishing_gradient_is_not_rewarded_and_gives_numbers():
     assert torch.isfinite(field.grad).all()
 
 
+@pytest.mark.parametrize("length", [1e-9, 1e-7, 1e-6, 1e-5, 1e-3, 1.0, 1e3])
+def test_it_exceeds_1_only_for_even_maps_that_almost_vanish(length):
+    even, one = torch.full((1, 1, 10, 10), length / 10, dtype=torch.float64), torch.zeros(1, 1, 10, 10).double()
+    one[..., 0, 0] = length
+    bound = min(1 + 1e-6 / length, math.sqrt(2))
+    for field in (even, one, length * draw(2, 1, 3, 10, 10) / 30):
+        assert 0.1 < density(field).item() <= bound + 1e-12
+    assert density(even).item() == pytest.approx((length + 1e-6) / math.sqrt(length**2 + 1e-12))
+
+
 def test_sparse_misalignment_is_the_sum_of_its_terms_with_the_same_noise():
     model, (x, y) = network(), batch()
     noise = torch.randn((1, *x.shape), generator=torch.Generator().manual_seed(2), dtype=torch.float64)[0]

@@ -174,6 +174,33 @@ def test_the_consensus_is_that_of_a_loop_and_takes_no_gradient():
     assert (slope[1:] == 0).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("distance", [10.0, 300.0, 1e6])
+def test_a_point_far_from_all_others_has_the_consensus_of_its_neighbours(dtype, distance):
+    """Its weights exp(-d²/2h²) are far below the smallest number of the precision; their ratios are not."""
+    x, field = draw(0, 12, 2), draw(1, 12, 2)
+    x[-1] = torch.tensor([distance, 0.0])
+    x[:2, 0], x[:2, 1] = 5.0, torch.tensor([-1.0, 1.0])  # as far from it as each other, and no other so near
+    field[:2] = torch.tensor([[3.0, 0.0], [0.0, 0.1]])
+    field[-1] = torch.tensor([2.0, 2.0])
+    x, field = x.to(dtype), field.to(dtype).requires_grad_(True)
+    value = neighbour_consensus(x, field, k=4)[-1]
+    assert value.item() == pytest.approx(0, abs=1e-6)
+    assert neighbour_consensus(x, -field, k=4)[-1].item() == pytest.approx(0, abs=1e-6)
+    turned = torch.cat([field[:-1], torch.tensor([[2.0, -2.0]], dtype=dtype)])
+    assert neighbour_consensus(x, turned, k=4)[-1].item() == pytest.approx(0.5, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_point_far_from_copies_of_one_image_has_their_consensus(dtype):
+    x = torch.zeros(6, 2, dtype=dtype)
+    x[-1] = 3.0  # the median distance is 0
+    field = torch.tensor([1.0, 2.0], dtype=dtype).repeat(6, 1)
+    field[-1] *= -1
+    value = neighbour_consensus(x, field, k=4)
+    torch.testing.assert_close(value, torch.tensor([0, 0, 0, 0, 0, 1], dtype=dtype), atol=1e-6, rtol=0)
+
+
 def test_the_consensus_of_one_image_of_copies_and_of_zeros_is_defined():
     field = draw(0, 4, 3).requires_grad_(True)
     assert neighbour_consensus(field[:1].detach(), field[:1]).tolist() == [0.5]

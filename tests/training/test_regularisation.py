@@ -134,6 +134,11 @@ def test_a_config_lists_regularisers_with_all_their_defaults():
         ({"name": "misalignment", "weight": -1}, "regularisers.0.weight: input should be greater than or equal to 0"),
         ({"name": "misalignment", "weight": float("nan")}, "regularisers.0.weight"),
         ({"name": "misalignment", "warm_up": 2}, "regularisers.0.warm_up: input should be less than or equal to 1"),
+        ({"name": "misalignment", "target": float("inf")}, "regularisers.0.target: input should be a finite number"),
+        (
+            {"name": "misalignment", "target": 0.1, "weight": 20},
+            "regularisers.0: value error, a weight of 20.0 .* max_weight 10.0",
+        ),
         ({"name": "misalignment", "sigma": -0.1}, "regulariser 'misalignment': sigma"),
         ({"name": "misalignment", "draws": 0}, "regulariser 'misalignment': draws"),
         ({"name": "misalignement"}, "unknown regulariser 'misalignement': did you mean 'misalignment'"),
@@ -146,6 +151,13 @@ def test_a_config_lists_regularisers_with_all_their_defaults():
 def test_a_wrong_regulariser_gets_one_sentence(spec, message):
     with pytest.raises(BadInput, match=message):
         check({"objective": "natural", "regularisers": [spec]})
+
+
+def test_a_weight_is_bounded_by_max_weight_only_where_a_target_steers_it():
+    specs = [{"weight": 20}, {"weight": 20, "max_weight": 20, "target": 0.1}]
+    for spec in specs:
+        found = check({"objective": "natural", "regularisers": [{"name": "misalignment"} | spec]})
+        assert found.regularisers[0].weight == 20
 
 
 def test_the_same_regulariser_twice_and_one_in_the_objectives_place_are_refused():

@@ -22,7 +22,7 @@ def test_it_grows_linearly_over_its_share_of_the_steps():
     objective = partial(adversarial, eps=0.2, step_size=0.05, steps=3)
     found = [keywords(objective, 0.4, progress) for progress in (0.0, 0.1, 0.2, 0.4, 0.9)]
     assert [one["eps"] for one in found] == pytest.approx([0, 0.05, 0.1, 0.2, 0.2])
-    assert [one["step_size"] for one in found] == pytest.approx([0, 0.0125, 0.025, 0.05, 0.05])
+    assert [one["step_size"] for one in found[1:]] == pytest.approx([0.0125, 0.025, 0.05, 0.05])
     assert all(one["steps"] == 3 for one in found)
 
 
@@ -53,6 +53,27 @@ def test_every_objective_works_with_an_eps_of_nothing(name):
     x, y = small_run.stripes(8, 0).batch(range(8))
     loss = objective(small_run.small_model(), x, y, generator=torch.Generator().manual_seed(0))
     assert loss.total.isfinite()
+
+
+@pytest.mark.parametrize("name", ["adversarial", "fast_adversarial", "trades"])
+def test_a_step_size_is_no_hindrance_to_an_eps_of_nothing(name):
+    options = {"eps": 0.1, "step_size": 0.02}
+    objective = eps_at(Regularised(partial(getattr(objectives, name), **options)), 0.5, 0.0)
+    still = partial(getattr(objectives, name), eps=0.0)
+    x, y = small_run.stripes(8, 0).batch(range(8))
+    found, expected = (
+        one(small_run.small_model().eval(), x, y, generator=torch.Generator().manual_seed(0)).total
+        for one in (objective, still)
+    )
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("name", ["adversarial", "trades"])
+def test_a_run_with_a_step_size_warms_up(tmp_path, monkeypatch, name):
+    attacked = partial(getattr(objectives, name), eps=0.1, step_size=0.02, steps=1)
+    monkeypatch.setattr(small_run, "OBJECTIVE", attacked)
+    _, state = small_run.run(tmp_path, max_steps=3, eps_warm_up=0.5)
+    assert state.step == 3
 
 
 def test_a_run_sees_the_eps_of_its_step(tmp_path, monkeypatch):

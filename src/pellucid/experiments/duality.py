@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,14 @@ def make_penalty(name: str, options: Sequence[str]) -> Penalty:
     for option in options:
         override_key(given, option)
     make = find(penalties, name, "penalty")
-    made = make(**options_of(make, given, where=f"penalty '{name}'"))
+    checked = options_of(make, given, where=f"penalty '{name}'")
+    try:
+        signature(make).bind(**checked)
+    except (TypeError, ValueError) as error:  # ValueError: some builtins do not say what they take
+        raise BadInput(
+            f"the penalty '{name}' is made from its options alone, as a class of norms is: {error}"
+        ) from error
+    made = make(**checked)
     missing = [method for method in METHODS if not callable(getattr(made, method, None))]
     if missing:
         raise BadInput(f"the penalty '{name}' needs the methods {', '.join(METHODS)}; it has no {missing[0]}")
@@ -112,6 +120,11 @@ def duality(model: nn.Module, x: Image, y: Labels, penalty: Penalty) -> list[Dua
         if perturbation.shape != g.shape:
             shapes = f"{tuple(perturbation.shape)} for a gradient of shape {tuple(g.shape)}"
             raise BadInput(f"a penalty's maximiser must return a perturbation of every entry; it returned {shapes}")
+        if g.isfinite().all() and (wrong := int((~perturbation.isfinite()).sum())):
+            raise BadInput(
+                f"a penalty's maximiser must return finite numbers; {wrong} of {g.numel()} it returned are not "
+                "(often 0/0: let it return 0 where the gradient is 0)"
+            )
         perturbed = (x + perturbation).clamp(0, 1).to(x)
         with torch.no_grad():
             actual = cross_entropy(model(perturbed).double(), y, reduction="none")

@@ -81,7 +81,9 @@ def neighbour_consensus(x: Tensor, field: Tensor, k: int = 8) -> Tensor:
     distances = torch.cdist(points, points).fill_diagonal_(float("inf"))
     near, who = distances.topk(k, largest=False)
     width = near.median().clamp_min(torch.finfo(near.dtype).tiny ** 0.5)  # copies of one image have distance 0
-    weights = torch.exp(-((near / width) ** 2) / 2)
+    near = near / width
+    # Relative to the nearest: far from all others every exp(-d²/2h²) would underflow, and their mean with them.
+    weights = torch.exp((near[:, :1] - near) * (near[:, :1] + near) / 2)
     consensus = normalize((weights[:, :, None] * directions.detach()[who]).sum(1), dim=1)
     return (1 - (directions * consensus).sum(1)) / 2
 

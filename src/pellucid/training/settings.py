@@ -34,9 +34,18 @@ class RegulariserSettings(Named):
     weight: float = Field(1.0, ge=0, allow_inf_nan=False)
     warm_up: float = Field(0.2, ge=0, le=1)
     every: int = Field(1, ge=1)
-    target: float | None = Field(None, ge=0)
+    target: float | None = Field(None, ge=0, allow_inf_nan=False)
     rate: float = Field(0.05, gt=0, allow_inf_nan=False)
     max_weight: float = Field(10.0, ge=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _starts_inside_its_range(self) -> "RegulariserSettings":
+        if self.target is not None and self.weight > self.max_weight:
+            raise ValueError(
+                f"a weight of {self.weight} that a target steers starts above max_weight {self.max_weight}; "
+                "raise max_weight or lower weight"
+            )
+        return self
 
 
 class Augmentation(BaseModel):

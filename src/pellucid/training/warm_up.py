@@ -1,4 +1,4 @@
-"""An attack that grows: eps (and the step size, where one is given) from 0 to its full size."""
+"""An attack that grows: eps from 0 to its full size, and the step size in proportion, where one is given."""
 
 from dataclasses import replace
 from functools import partial
@@ -11,6 +11,8 @@ GROWING = ("eps", "step_size")
 
 def eps_at(objective: Regularised, share: float, progress: float) -> Regularised:
     """The objective with eps·min(1, progress/share), and so with the step size where it has a number of its own.
+
+    At progress 0 the step size keeps its full size.
 
     Parameters
     ----------
@@ -32,5 +34,7 @@ def eps_at(objective: Regularised, share: float, progress: float) -> Regularised
     factor = progress / share
     if factor >= 1:
         return objective
-    grown = {word: factor * size for word in GROWING if (size := function.keywords.get(word)) is not None}
+    # An attack refuses steps of no length; in a ball of no radius their length does not matter.
+    words = GROWING if factor else ("eps",)
+    grown = {word: factor * size for word in words if (size := function.keywords.get(word)) is not None}
     return replace(objective, objective=partial(function, **grown))
