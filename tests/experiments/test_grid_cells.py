@@ -52,6 +52,14 @@ def test_identity_is_config_data_and_version_but_not_the_place_of_the_data(monke
     assert len({identity_of(config, ("a", "b")), *others}) == 6
 
 
+def test_what_changes_no_number_changes_no_identity_and_processes_that_share_a_batch_do():
+    config, eager = check({}), check({"training": {"checkpoint_seconds": 1}})
+    assert identity_of(config, ()) == identity_of(eager, ()) == identity_of(config, (), 1)
+    assert identity_of(config, ()) != identity_of(config, (), 2)
+    alone, together = (plan(small_grid.spec(resources={"gpus": gpus}))[0] for gpus in (1, 2))
+    assert alone.identity == plan(small_grid.spec())[0].identity != together.identity
+
+
 def test_data_are_looked_for_from_anywhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (cell,) = plan(small_grid.spec(base={"data": {"root": "data"}}, axes={"seed": [0]}))

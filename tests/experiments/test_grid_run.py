@@ -2,14 +2,18 @@
 
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import small_grid
+import yaml
 from small_grid import finish, numbers, ready, spec
 
-from pellucid.errors import BadInput, RunFailed
+from pellucid.errors import BadInput
 from pellucid.experiments.config import check
 from pellucid.experiments.grid.measuring import measure_settings
 from pellucid.experiments.grid.price import price
@@ -83,19 +87,31 @@ def test_a_failed_cell_keeps_its_log_and_stops_no_other(tmp_path):
     arms = {"hot": {"training": {"optimizer": {"name": "sgd", "lr": 1e30}}}, "N": {}}
     grid = ready(spec(axes={"arm": arms}), tmp_path)
     bad, good = shard(grid, None)
-    sentence = rf"1 of 2 cells failed: {bad} \(training stopped at .*grid retry .*; the others are measured"
-    with pytest.raises(RunFailed, match=sentence) as error:
-        finish(grid)
-    assert "\n" not in str(error.value)
+    done = finish(grid)
+    assert re.match(rf"1 of 2 cells failed: {bad} \(training stopped at .*grid retry", done.failure)
+    assert "\n" not in done.failure
+    assert done.measured
     assert [one.state for one in standings(grid)] == ["failed", "finished"]
     log = grid.log(bad).read_text()
     assert "Traceback" in log
     assert "learning rate" in log
-    with pytest.raises(RunFailed, match="1 of 2 cells failed"):
-        finish(grid)
+    assert "1 of 2 cells failed" in finish(grid).failure
     assert grid.log(bad).read_text() == log  # it is not run again until it is asked for
     assert grid.trained(good)
     assert [run.path.name for run in read_runs(tmp_path)] == [good]
+
+
+def test_the_others_are_reported_all_the_same(tmp_path):
+    file, out = tmp_path / "grid.yaml", tmp_path / "out"
+    arms = {"hot": {"training": {"optimizer": {"name": "sgd", "lr": 1e30}}}, "N": {}}
+    file.write_text(yaml.safe_dump(small_grid.SPEC | {"axes": {"arm": arms}}))
+    words = [sys.executable, "-m", "pellucid", "grid", str(file), "--out", str(out), "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stderr.count("Traceback")) == (1, 0)
+    assert re.search(r"1 of 2 cells failed: hot-\w+ \(training stopped", done.stderr)
+    assert {cell["state"] for cell in json.loads(done.stdout)["cells"]} == {"failed", "finished"}
+    page = (out / "report" / "index.html").read_text(encoding="utf-8")
+    assert re.search(r"1 cell is not in this report, having failed or not begun: hot-\w+\.", page)
 
 
 def test_a_retry_clears_failures(copied):
@@ -103,8 +119,7 @@ def test_a_retry_clears_failures(copied):
     name = shard(grid, None)[1]
     shutil.rmtree(grid.run(name))
     grid.write_failure(name, "the machine lost its power")
-    with pytest.raises(RunFailed, match="the machine lost its power"):
-        finish(grid)
+    assert "the machine lost its power" in finish(grid).failure
     assert retry(grid) == [name]
     assert finish(grid) == Outcome(4, 4, True)
 
@@ -114,8 +129,9 @@ def test_measuring_that_fails_says_so_and_is_tried_again(copied):
     manifest = grid.run(shard(grid, None)[0]) / "manifest.json"
     before = manifest.read_text()
     manifest.write_text(before.replace('"test_sha256": "', '"test_sha256": "0'))
-    with pytest.raises(RunFailed, match="all cells are trained, but measuring failed: the test images found for"):
-        finish(grid)
+    done = finish(grid)
+    assert done.failure.startswith("measuring the 4 trained cells failed: the test images found for")
+    assert not done.measured
     manifest.write_text(before)
     assert finish(grid).measured
 
@@ -173,6 +189,23 @@ def test_a_run_of_other_data_or_another_version_is_not_reused(copied, tmp_path):
     assert reuse(grid, [copied]) == []
     with pytest.raises(BadInput, match="there is no such folder"):
         reuse(grid, [tmp_path / "absent"])
+
+
+def test_other_programs_files_of_that_name_are_passed_over(tmp_path):
+    (tmp_path / "web").mkdir()
+    for content in ("[]", '{"status": "finished"}', '{"status": "finished", "versions": 3}'):
+        (tmp_path / "web" / "manifest.json").write_text(content)
+        assert reuse(ready(spec(axes={"seed": [0]}), tmp_path / "new"), [tmp_path / "web"]) == []
+
+
+def test_a_cell_that_is_called_otherwise_is_not_trained_again(copied):
+    before = weights(copied)
+    axes = {"seed": [0, 1], "budget": {"key": "training.max_steps", "values": [12, 13]}, "arm": {"Natural": {}}}
+    grid = planned(spec(axes=axes), copied)
+    trained = [cell.name for cell in grid.cells if grid.trained(cell.name)]
+    assert sorted(trained) == sorted(name for name in before if name.startswith("N"))
+    assert [cell.choices["budget"] for cell in grid.cells if grid.trained(cell.name)] == ["budget12"] * 2
+    assert len({cell.name for cell in grid.cells}) == 4
 
 
 def test_the_price_counts_what_is_left_and_scales_with_the_cells(copied):

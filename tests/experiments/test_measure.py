@@ -159,6 +159,13 @@ def test_attacks_on_the_interpretation_are_made_on_the_first_images_only(runs, m
     assert {tuple(row) for row in found} == {tuple(found[0])}
 
 
+def test_models_that_give_all_images_one_class_are_named(runs, monkeypatch):
+    classes = iter([0, 1])
+    monkeypatch.setattr(measuring, "predictions", lambda _, test, **__: torch.full_like(test.labels, next(classes)))
+    with pytest.raises(BadInput, match="nothing can be measured: a, b give all images one class; measure the others"):
+        measure(runs[:2], SETTINGS)
+
+
 def test_what_is_measured_by_default_has_sanity_rows_beside_it():
     options = {"images": 5, "profile": "clean", "attributions": [], "attack": {}, "seed": 0}
     assert set(make_settings(metrics=[], **options).attributions) == {

@@ -41,8 +41,8 @@ def seeds_of(arm: str, by_seed: list[dict[str, np.ndarray]], **config) -> list[R
 
 
 def run(role: str, *, seed: int = 0, layer: str | None = None, **values: np.ndarray) -> Run:
-    """A run of a role with per-image columns for the gradient; `correct` and `robust` go to the accuracy."""
-    accuracy = {key: values.pop(key) for key in ("correct", "robust", "label") if key in values}
+    """A run of a role with per-image columns for the gradient; `correct`, `predicted`, … go to the accuracy."""
+    accuracy = {key: values.pop(key) for key in ("correct", "robust", "label", "predicted") if key in values}
     accuracy = accuracy or {"correct": first(900)}
     layer = layer or ("pool1" if role in FILTER else None)
     name = f"{role}-{seed}-{layer}"

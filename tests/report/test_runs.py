@@ -8,7 +8,8 @@ import yaml
 
 from pellucid.errors import BadInput
 from pellucid.files import write_json
-from pellucid.report.runs import failed_cells, read_listed, read_run, read_runs
+from pellucid.report import write_report
+from pellucid.report.runs import absent_cells, read_listed, read_run, read_runs
 
 
 def edit_json(path, **changes):
@@ -100,13 +101,15 @@ def test_a_grid_s_arm_names_a_recipe_that_plays_no_published_role(own_runs):
         read_runs(own_runs)
 
 
-def test_failed_cells_of_a_grid_are_left_out(own_runs):
+def test_failed_and_waiting_cells_of_a_grid_are_left_out(own_runs):
     present = [path.name for path in sorted((own_runs / "runs").iterdir())]
-    write_json(own_runs / "grid.json", {"cells": [{"name": name} for name in present]})
+    write_json(own_runs / "grid.json", {"cells": [{"name": name} for name in (*present, "waiting")]})
     write_json(own_runs / "cells" / present[0] / "failed.json", {"reason": "no memory"})
     for other in ("measuring", "of-an-earlier-version"):
         write_json(own_runs / "cells" / other / "failed.json", {"reason": "no memory"})
-    assert failed_cells(own_runs) == present[:1]
+    assert absent_cells(own_runs) == [present[0], "waiting"]
+    page = write_report(own_runs).read_text(encoding="utf-8")
+    assert f"2 cells are not in this report, having failed or not begun: {present[0]}, waiting." in page
     assert sorted(run.path.name for run in read_runs(own_runs)) == present[1:]
 
 

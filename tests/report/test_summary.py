@@ -49,6 +49,12 @@ def test_summary_does_not_compare_runs_that_share_no_images():
     assert "not tested: Gini was not measured for both on the same images" in gini
 
 
+def test_a_collapsed_model_is_named():
+    one, other = (run("N", gini=spread(0.5), predicted=np.array(seen)) for seen in ([1, 0, 1, 1], [1, 1, 1, 1]))
+    (said,) = (text for text in warnings([one, other]) if "one class" in text or "all images" in text)
+    assert said.startswith("N-0-None gives all images the class 'b', so the maps of all models are compared on images")
+
+
 def test_tally_counts_verdicts():
     found = relations([run("N", gini=spread(0.5), correct=first(950)), run("A", gini=spread(0.6))])
     text = tally(found)

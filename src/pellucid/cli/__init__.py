@@ -325,10 +325,13 @@ def _run_grid(grid: Any, names: list[str], jobs: int | None, ray: str | None, *,
             done = run(grid, names, cluster, watch.tick)
     if as_json:
         _print_standings(grid, standings(grid))
-    elif done.trained < done.cells:
-        typer.echo(f"{done.trained} of {done.cells} cells are trained; the call that trains the last one measures")
+    elif done.trained < done.cells and not done.measured and not done.failure:
+        measures = "" if grid.measure is None else "; the call that trains the last one measures"
+        typer.echo(f"{done.trained} of {done.cells} cells are trained{measures}")
     if done.measured:
         _report(grid.directory, quiet=as_json)
+    if done.failure:
+        raise RunFailed(done.failure)
 
 
 def _print_price(grid: Any, names: list[str], jobs: int, *, as_json: bool) -> None:
@@ -339,7 +342,7 @@ def _print_price(grid: Any, names: list[str], jobs: int, *, as_json: bool) -> No
 
     cells = [cell for cell in grid.cells if cell.name in names]
     settings = None if grid.measure is None else measure_settings(grid.measure)
-    cost = price(cells, grid.trained, settings, jobs=jobs)
+    cost = price(cells, grid.trained, settings, jobs=jobs, cpus=grid.cpus)
     if as_json:
         typer.echo(json.dumps(cost.plain() | {"names": names}))
         return

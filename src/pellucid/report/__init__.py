@@ -12,7 +12,7 @@ from pellucid.report.contents import clean_table, legacy_table, trade_off_table
 from pellucid.report.findings import findings
 from pellucid.report.relations import settings
 from pellucid.report.results import ResultTable
-from pellucid.report.runs import Run, failed_cells, read_listed, read_run, read_runs
+from pellucid.report.runs import Run, absent_cells, read_listed, read_run, read_runs
 from pellucid.report.tables import to_csv, to_latex, to_markdown
 from pellucid.report.terminal import to_terminal
 
@@ -55,15 +55,16 @@ def write_report(directory: Path) -> Path:
     clean, legacy = clean_table(runs), legacy_table(runs)
     files = table_files({"results": clean, "legacy": legacy, "trade-off": trade_off_table(runs)})
     files[Path("findings.json")] = json.dumps(findings(runs), indent=1, ensure_ascii=False) + "\n"
+    absent = absent_cells(directory)
     if in_arms(runs):
         parts = parts_of(runs)
         pictures = [picture for part in parts for picture in figures.draw_all(part.arms, part.suffix)]
         files |= grid_files(parts) | figures.files(pictures)
-        page = to_grid_page(parts, pictures=pictures, files=list(files), failed=failed_cells(directory))
+        page = to_grid_page(parts, pictures=pictures, files=list(files), absent=absent)
     else:
         pictures = figures.draw_all(runs)
         files |= figures.files(pictures)
-        page = to_page(runs, clean=clean, legacy=legacy, pictures=pictures, files=list(files))
+        page = to_page(runs, clean=clean, legacy=legacy, pictures=pictures, files=list(files), absent=absent)
     for path, content in files.items():
         write_atomic(out / path, content)
     write_atomic(index, page)

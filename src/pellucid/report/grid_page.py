@@ -68,9 +68,9 @@ class Section:
 
 
 def to_grid_page(
-    parts: Sequence[Part], *, pictures: Sequence[figures.Picture], files: Sequence[Path], failed: Sequence[str] = ()
+    parts: Sequence[Part], *, pictures: Sequence[figures.Picture], files: Sequence[Path], absent: Sequence[str] = ()
 ) -> str:
-    """The whole page. `files` are what lies beside it, relative to it; `failed` names the cells that are missing."""
+    """The whole page. `files` are what lies beside it, relative to it; `absent` names the cells that are missing."""
     script = source("filter.js")
     return render(
         "grid.html.jinja",
@@ -79,7 +79,7 @@ def to_grid_page(
         svg={picture.name: Markup(embedded(picture)) for picture in pictures},  # made here, its texts are outlines
         marks=MARKS,
         files=[str(path) for path in files],
-        failed=failed,
+        absent=absent,
         notes={"tests": TESTS_NOTE, "agreement": AGREEMENT_NOTE, "undefined": UNDEFINED_NOTE},
         script=Markup(script),  # our own file
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

@@ -43,8 +43,9 @@ def to_page(
     legacy: ResultTable | None,
     pictures: Sequence[figures.Picture],
     files: Sequence[Path],
+    absent: Sequence[str] = (),
 ) -> str:
-    """The whole page. `files` are the tables and figures beside it, relative to it."""
+    """The whole page. `files` are what lies beside it, relative to it; `absent` names a grid's missing cells."""
     return render(
         "report.html.jinja",
         runs=runs,
@@ -61,6 +62,7 @@ def to_page(
         differences=config_differences(runs),
         marks=MARKS,
         files=[str(path) for path in files],
+        absent=absent,
     )
 
 

@@ -171,11 +171,12 @@ def _cells(directory: Path) -> dict[str, str | None]:
     return {cell["name"]: lookup(cell, "choices.arm") for cell in cells}
 
 
-def failed_cells(directory: Path) -> list[str]:
-    """The present cells of a grid that failed and were not retried: a report leaves them out, and says so."""
+def absent_cells(directory: Path) -> list[str]:
+    """The present cells of a grid that have failed or not begun: a report leaves them out, and says so."""
     if not (directory / "grid.json").is_file():
         return []
-    return [name for name in _cells(directory) if _failed(directory, name)]
+    begun = {name for name in _cells(directory) if (directory / "runs" / name / "manifest.json").is_file()}
+    return [name for name in _cells(directory) if name not in begun or _failed(directory, name)]
 
 
 def _failed(directory: Path, cell: str) -> bool:

@@ -90,12 +90,23 @@ _TALLY: dict[Verdict, tuple[str, str]] = {
 
 
 def warnings(runs: Sequence[Column]) -> list[str]:
-    """What a reader must know before trusting a number: scale confounds, weak controls, many dropped draws."""
-    found: list[str] = []
+    """What a reader must know before trusting a number: confounds, weak controls, dropped draws, collapse."""
+    found = list(_collapsed(runs))
     for name in attribution_names(runs_of(runs)):
         for check in (_scale_confound, _denominator, _no_better_than_random, _survivors):
             found += check(runs, name)
     return found
+
+
+def _collapsed(runs: Sequence[Column]) -> Iterator[str]:
+    """Models that give all images one class: with them no image of another class is classified correctly by all."""
+    for run in runs_of(runs):
+        predicted = run.accuracy.values.get("predicted")
+        if predicted is not None and len(predicted) > 1 and np.ptp(predicted) == 0:
+            yield (
+                f"{run.path.name} gives all images the class '{run.class_name(int(predicted[0]))}', so the maps of all "
+                "models are compared on images of that class only. Measure the others without it."
+            )
 
 
 def _scale_confound(runs: Sequence[Column], name: str) -> Iterator[str]:

@@ -18,6 +18,7 @@ from pellucid.experiments.config import DataConfig, RunConfig, check, plain
 from pellucid.experiments.grid.spec import GridSpec, Point, points
 from pellucid.experiments.grid.store import Cell
 from pellucid.training.fit import make_optimizer, make_schedule
+from pellucid.training.settings import TrainingSettings
 from pellucid.training.step import Batches, takes_attention
 
 T = TypeVar("T")
@@ -28,6 +29,10 @@ LATER: dict[str, dict[str, Any]] = {
     "training": {"freeze": [], "ema": None, "eps_warm_up": 0.0, "max_accuracy_drop": None, "snapshots": 0},
 }
 """Keys that are younger than some finished grids: at their default they leave an identity as it was."""
+
+
+IDLE = {"checkpoint_seconds"}
+"""Keys of `training` that change no number: whatever they are, an identity holds their defaults."""
 
 
 def plan(spec: GridSpec) -> tuple[Cell, ...]:
@@ -46,26 +51,28 @@ def plan(spec: GridSpec) -> tuple[Cell, ...]:
     for data in {_key(config.data): config.data for _, config in found}.values():
         members = [number for number, (_, config) in enumerate(found) if config.data == data]
         first_point, first = found[members[0]]
-        trial = _named(first_point, partial(_Trial.of, first))
+        trial = _named(first_point, partial(_Trial.of, first, spec.resources.gpus))
         for number in members:
             point, config = found[number]
             cells[number] = _named(point, partial(trial.cell, point, config))
     return tuple(cells[number] for number in range(len(found)))
 
 
-def identity_of(config: RunConfig, digests: Iterable[str]) -> str:
+def identity_of(config: RunConfig, digests: Iterable[str], processes: int = 1) -> str:
     """SHA-256 of all that decides a cell's numbers.
 
-    These are the resolved config (but for where the data lie), the digests of the training and test images, and the
-    version of the code: `FORMAT` and Pellucid's release, not a hash of its files, so that an edited docstring does not
-    send a week of work back to the start.
+    These are the resolved config (but for where the data lie), the digests of the training and test images, how many
+    processes share a batch, as each draws its own numbers, and the version of the code: `FORMAT` and Pellucid's
+    release, not a hash of its files, so that an edited docstring does not send a week of work back to the start.
     """
     raw = plain(config)
     raw["data"].pop("root")
     raw["model"].pop("weights")  # they may move; their hash stays
+    raw["training"] |= TrainingSettings().model_dump(mode="json", include=IDLE)
     for section, later in LATER.items():
         raw[section] = {key: value for key, value in raw[section].items() if later.get(key, ...) != value}
     parts = {"format": FORMAT, "pellucid": pellucid.__version__, "config": raw, "data": list(digests)}
+    parts |= {"processes": processes} if processes > 1 else {}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
@@ -75,11 +82,12 @@ class _Trial:
 
     splits: Splits
     digests: tuple[str, str]
+    processes: int
     tried: set[str] = field(default_factory=set)
 
     @classmethod
-    def of(cls, config: RunConfig) -> "_Trial":
-        return cls(load_splits(config), digests_of(config.data))
+    def of(cls, config: RunConfig, gpus: int) -> "_Trial":
+        return cls(load_splits(config), digests_of(config.data), max(1, gpus))
 
     def cell(self, point: Point, config: RunConfig) -> Cell:
         """The checked cell."""
@@ -87,7 +95,7 @@ class _Trial:
         self._once(partial(_model_runs, config, train), config.model, config.smoothing)
         self._once(partial(_objective_fits, config, train), config.objective, config.regularisers)
         self._once(partial(_trains, config), config.training)
-        identity = identity_of(config, self.digests)
+        identity = identity_of(config, self.digests, self.processes)
         return Cell(
             name=f"{point.label}-{identity[:8]}",
             identity=identity,

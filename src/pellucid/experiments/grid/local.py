@@ -19,6 +19,9 @@ from pellucid.experiments.grid.store import MEASURING, Grid
 CHANCES = 2
 """How many worker processes a cell may bring down (memory, a crash in a library) before it counts as failed."""
 
+LOST = 76
+"""Exit code of a worker whose baton was taken away, as after the machine has slept."""
+
 _STOPPED = 75
 
 
@@ -76,6 +79,8 @@ def _note_death(grid: Grid, names: Sequence[str], worker: BaseProcess, deaths: "
     """Find the cell that the dead worker held; give it up after `CHANCES` deaths."""
     if worker.exitcode == _STOPPED:
         raise RunFailed("a worker was told to stop; the same command continues the grid")
+    if worker.exitcode == LOST:  # no fault of a cell: somebody else goes on with it
+        return
     code = worker.exitcode or 0
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     held = ((name, holder(grid.place(name))) for name in names)

@@ -5,7 +5,8 @@ What is done is in the grid's folder, which all nodes must see under the same pa
 
 import re
 import socket
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pellucid.errors import BadInput, RunFailed
@@ -28,7 +29,7 @@ class RayCluster:
     Raises
     ------
     BadInput
-        If Ray is not installed or there is no cluster at the address.
+        If Ray is not installed, there is no cluster at the address, or a cell asks for more than this machine has.
     """
 
     def __init__(self, address: str, grid: Grid, jobs: int | None) -> None:
@@ -42,6 +43,12 @@ class RayCluster:
             self.ray.init(address=address, log_to_driver=False, logging_level="ERROR", **options)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise BadInput(f"cannot reach the Ray cluster at '{address}': {' '.join(str(error).split())}") from error
+        lacking = _lacking(self.ray.nodes(), grid)
+        if lacking and local:
+            self.ray.shutdown()
+            raise BadInput(f"{lacking}; ask for less under resources in the grid file")
+        if lacking:  # the cluster may grow
+            print(f"pellucid: {lacking}; the cells wait until it has one that is large enough", file=sys.stderr)
 
     def __enter__(self) -> "RayCluster":
         return self
@@ -75,6 +82,16 @@ class RayCluster:
             self.grid.write_failure(name, f"its Ray worker died {RETRIES + 1} times (is the memory enough?)")
         except self.ray.exceptions.RayError as error:
             raise RunFailed(f"Ray could not run {name}: {str(error).strip().splitlines()[-1]}") from error
+
+
+def _lacking(nodes: Sequence[Mapping[str, Any]], grid: Grid) -> str:
+    """What a cell asks for and no node has: Ray itself says nothing and waits. Empty if there is such a node."""
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    sizes = [(int(node.get("CPU", 0)), int(node.get("GPU", 0))) for node in alive]
+    if any(cpus >= grid.cpus and gpus >= grid.gpus for cpus, gpus in sizes):
+        return ""
+    cpus, gpus = max(sizes, key=lambda size: (min(size[1], grid.gpus), size[0]), default=(0, 0))
+    return f"a cell asks for {grid.cpus} CPUs and {grid.gpus} GPUs, but Ray's largest node has {cpus} and {gpus}"
 
 
 def _check_reachable(address: str) -> None:

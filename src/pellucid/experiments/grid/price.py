@@ -14,10 +14,12 @@ from typing import Any
 from pellucid.experiments.build import build_model, load_split
 from pellucid.experiments.config import RunConfig, check
 from pellucid.experiments.grid.store import Cell
+from pellucid.experiments.grid.work import threads
 from pellucid.experiments.measure import MEASUREMENTS, MeasureSettings, measure
 from pellucid.experiments.train import dry_run, train
 from pellucid.files import read_json
 from pellucid.training.progress import duration
+from pellucid.training.snapshots import snapshot_epochs
 
 IMAGES = 4
 """Test images on which measuring is timed."""
@@ -55,27 +57,35 @@ class Price:
 
 
 def price(
-    cells: Sequence[Cell], trained: Callable[[str], bool], settings: MeasureSettings | None, *, jobs: int
+    cells: Sequence[Cell], trained: Callable[[str], bool], settings: MeasureSettings | None, *, jobs: int, cpus: int = 1
 ) -> Price:
-    """The price of a grid, from a few steps and images of each distinct kind of cell. Writes nothing that stays."""
+    """The price of a grid, from a few steps and images of each distinct kind of cell. Writes nothing that stays.
+
+    Each is tried with `cpus` threads, as the cells will be run.
+    """
     configs = [check(cell.config) for cell in cells]
     to_train = [config for cell, config in zip(cells, configs, strict=True) if not trained(cell.name)]
-    costs = [_training(_kind(config)) for config in to_train]
+    costs = [_training(_kind(config), cpus) for config in to_train]
     networks = dict.fromkeys(map(_network, configs))
-    times = {network: _measuring(network, settings) if settings else 0.0 for network in networks}
-    sizes = [_parameters(_network(config)) for config in to_train]
+    times = {network: _measuring(network, settings, cpus) if settings else 0.0 for network in networks}
+    weights = [_parameters(_network(config)) * (4 + _snapshots(config)) for config in to_train]
+    measured = sum(1 + _snapshots(config) for config in configs)
     return Price(
         cells=len(cells),
         to_train=len(to_train),
         steps=sum(cost.steps for cost in costs),
         passes=sum(c.steps * c.passes_per_image * k.training.batch_size for c, k in zip(costs, to_train, strict=True)),
         seconds=sum(cost.seconds for cost in costs) / max(1, min(jobs, len(costs))),
-        measuring_seconds=sum(times[_network(config)] * (1 + config.training.snapshots) for config in configs),
+        measuring_seconds=sum(times[_network(config)] * (1 + _snapshots(config)) for config in configs),
         memory_mb=max((cost.memory_mb for cost in costs), default=0.0) * jobs,
-        # Weights, and a checkpoint with the weights again and two moments; rows of numbers for each image.
-        disk_mb=sum(16 * size for size in sizes) / 2**20 + len(cells) * _measurement_mb(settings),
+        # Weights, snapshots, and a checkpoint with the weights again and two moments; rows of numbers for each image.
+        disk_mb=4 * sum(weights) / 2**20 + measured * _measurement_mb(settings),
         jobs=jobs,
     )
+
+
+def _snapshots(config: RunConfig) -> int:
+    return len(snapshot_epochs(config.training.epochs, config.training.snapshots))
 
 
 def _kind(config: RunConfig) -> str:
@@ -91,8 +101,9 @@ def _network(config: RunConfig) -> str:
 
 
 @cache
-def _training(config_json: str) -> Any:
-    return dry_run(check(json.loads(config_json)))
+def _training(config_json: str, cpus: int) -> Any:
+    with threads(cpus):
+        return dry_run(check(json.loads(config_json)))
 
 
 @cache
@@ -102,7 +113,7 @@ def _parameters(config_json: str) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _measuring(config_json: str, settings: MeasureSettings) -> float:
+def _measuring(config_json: str, settings: MeasureSettings, cpus: int) -> float:
     """Seconds for one cell: a network that is hardly trained is measured on a few images."""
     config = check(json.loads(config_json))
     images = min(settings.images, len(load_split(config.data, "test")))
@@ -111,7 +122,7 @@ def _measuring(config_json: str, settings: MeasureSettings) -> float:
     )
     robustness = replace(settings.robustness, images=attacked)
     few = replace(settings, images=IMAGES, robustness=robustness, interpretation_images=interpreted)
-    with tempfile.TemporaryDirectory(prefix="pellucid-") as folder, redirect_stderr(StringIO()):
+    with tempfile.TemporaryDirectory(prefix="pellucid-") as folder, redirect_stderr(StringIO()), threads(cpus):
         run = Path(folder) / "trial"
         train(config, run)
         measure([run], few)

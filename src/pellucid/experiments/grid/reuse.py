@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -17,6 +18,7 @@ from pellucid.experiments.grid.store import Cell, Grid
 from pellucid.experiments.manifest import CONFIG, MANIFEST, versions
 from pellucid.experiments.train import read_run
 from pellucid.files import read_json, read_yaml, write_atomic
+from pellucid.report.reading import lookup
 from pellucid.training.fit import WEIGHTS
 from pellucid.training.snapshots import SNAPSHOTS
 
@@ -42,7 +44,7 @@ def reuse(grid: Grid, folders: Sequence[Path]) -> list[str]:
         if not wanted or run.resolve().is_relative_to(grid.directory.resolve()):
             continue
         found = read_json(manifest)
-        if found.get("status") != "finished" or found["versions"].get("pellucid") != versions()["pellucid"]:
+        if not _finished_by_this_release(found):
             continue
         cells = wanted.pop(key := _key(read_run(run)[0]), [])
         left = [
@@ -57,6 +59,12 @@ def _manifests(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise BadInput(f"--reuse {folder}: there is no such folder")
     return sorted(path for path in folder.rglob(MANIFEST) if path.parent.parent.name != SNAPSHOTS)
+
+
+def _finished_by_this_release(manifest: Any) -> bool:
+    """False for other programs' files of that name, too."""
+    found = (lookup(manifest, "status"), lookup(manifest, "versions.pellucid"))
+    return found == ("finished", versions()["pellucid"])
 
 
 def _key(config: RunConfig) -> str:

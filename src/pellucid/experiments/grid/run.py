@@ -3,7 +3,7 @@
 import re
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from pellucid.experiments.grid.baton import make_batons
 from pellucid.experiments.grid.cells import plan
 from pellucid.experiments.grid.measuring import measure_settings
 from pellucid.experiments.grid.spec import GridSpec
-from pellucid.experiments.grid.store import MEASURING, Grid
+from pellucid.experiments.grid.store import MEASURING, Cell, Grid
 
 
 class Workers(Protocol):
@@ -29,11 +29,12 @@ class Workers(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many of the grid's cells are trained, and whether they have been measured."""
+    """How many of the grid's cells are trained, whether those have been measured, and in one sentence what failed."""
 
     cells: int
     trained: int
     measured: bool
+    failure: str = ""
 
 
 def planned(spec: GridSpec, out: Path) -> Grid:
@@ -47,7 +48,8 @@ def planned(spec: GridSpec, out: Path) -> Grid:
     if spec.measure is not None:
         measure_settings(spec.measure)
     _check_folder(out)
-    return Grid(out.absolute(), plan(spec), spec.measure, spec.resources.cpus, spec.resources.gpus)
+    cells = tuple(_placed(cell, out) for cell in plan(spec))
+    return Grid(out.absolute(), cells, spec.measure, spec.resources.cpus, spec.resources.gpus)
 
 
 def prepare(grid: Grid) -> None:
@@ -71,7 +73,7 @@ def run(grid: Grid, names: Sequence[str], workers: Workers, tick: Callable[[], N
     Raises
     ------
     RunFailed
-        If cells failed (the others are trained and measured nevertheless), or measuring did, or somebody interrupts.
+        If somebody interrupts. A cell that fails is in the outcome: the others are trained and measured nevertheless.
     """
     try:
         return _run(grid, names, workers, tick)
@@ -109,13 +111,18 @@ def _run(grid: Grid, names: Sequence[str], workers: Workers, tick: Callable[[], 
     if measured:
         workers.measure(tick)
     failed = [name for name in names if grid.failed(name)]
-    if failed:
-        done = measured and not grid.failed(MEASURING)
-        others = f"; the others are measured: pellucid report {grid.directory}" if done else ""
-        raise RunFailed(_failures(grid, failed, len(names)) + others)
+    failures = [_failures(grid, failed, len(names))] if failed else []
     if grid.failed(MEASURING):
-        raise RunFailed(f"all cells are trained, but measuring failed: {grid.reason(MEASURING)}")
-    return Outcome(len(grid.cells), trained, measured)
+        measured = False
+        failures.append(f"measuring the {trained} trained cells failed: {grid.reason(MEASURING)}")
+    return Outcome(len(grid.cells), trained, measured, "; ".join(failures))
+
+
+def _placed(cell: Cell, out: Path) -> Cell:
+    """The cell under the name of the folder that has its run already: a new axis or name changes a label, no number."""
+    runs = out / "runs"
+    known = [] if (runs / cell.name).exists() else sorted(runs.glob(f"*-{cell.identity[:8]}"))
+    return replace(cell, name=known[0].name) if known else cell
 
 
 def _check_folder(out: Path) -> None:

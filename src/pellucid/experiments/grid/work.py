@@ -1,25 +1,28 @@
 """What a worker does: take a cell's baton, train it, note why it failed. Workers need to know nothing of each other."""
 
 import os
-import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
+from subprocess import Popen
+from typing import TextIO
 
 import torch
 
 from pellucid.errors import RunFailed
 from pellucid.experiments.config import check
+from pellucid.experiments.grid.attached import LOOK, PARENT
 from pellucid.experiments.grid.baton import holding
+from pellucid.experiments.grid.local import LOST
 from pellucid.experiments.grid.measuring import measure_all
 from pellucid.experiments.grid.store import MEASURING, Cell, Grid
 from pellucid.experiments.train import train
 from pellucid.files import write_json
-from pellucid.training.fit import Stopped
+from pellucid.training.fit import Stopped, stop_signals
 
 PATIENCE = 1.0
 """Seconds between two looks at cells that others work on."""
@@ -36,7 +39,7 @@ def run_cells(grid: Grid, names: Sequence[str]) -> None:
 
 def run_measuring(grid: Grid) -> None:
     """Measure the trained cells, waiting for anybody who does it already."""
-    while not _attempt(grid, MEASURING, partial(_with_threads, grid, partial(measure_all, grid))):
+    while not _attempt(grid, MEASURING, partial(_measure, grid)):
         time.sleep(PATIENCE)
 
 
@@ -63,15 +66,22 @@ def _train(grid: Grid, cell: Cell) -> None:
     if grid.gpus > 1:
         _train_on_many(grid, cell)
     else:
-        _with_threads(grid, partial(train, check(cell.config), grid.run(cell.name), title=cell.name))
+        with threads(grid.cpus):
+            train(check(cell.config), grid.run(cell.name), title=cell.name)
 
 
-def _with_threads(grid: Grid, work: Callable[[], object]) -> None:
+def _measure(grid: Grid) -> None:
+    with threads(grid.cpus):
+        measure_all(grid)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
     """Sums depend on the number of threads; with one number everywhere, no backend changes a result."""
     before = torch.get_num_threads()
-    torch.set_num_threads(grid.cpus)
+    torch.set_num_threads(count)
     try:
-        work()
+        yield
     finally:
         torch.set_num_threads(before)
 
@@ -79,13 +89,31 @@ def _with_threads(grid: Grid, work: Callable[[], object]) -> None:
 def _train_on_many(grid: Grid, cell: Cell) -> None:
     config = grid.place(cell.name) / "config.json"  # JSON is YAML
     write_json(config, cell.config)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(grid.gpus)]
-    command = [*launcher, "-m", "pellucid", "train", str(config), "--out", str(grid.run(cell.name))]
-    environment = os.environ | {"OMP_NUM_THREADS": str(grid.cpus)}
+    attached = ["-m", "pellucid.experiments.grid.attached"]
+    launcher = [*attached, "torch.distributed.run", "--standalone", "--nproc-per-node", str(grid.gpus)]
+    training = [*attached, "pellucid", "train", str(config), "--out", str(grid.run(cell.name))]
+    environment = os.environ | {"OMP_NUM_THREADS": str(grid.cpus), PARENT: str(os.getpid())}
     with grid.log(cell.name).open("a") as log:
-        done = subprocess.run(command, stdout=log, stderr=log, env=environment, check=False)
-    if done.returncode:
-        raise RunFailed(f"torchrun ended with exit code {done.returncode}; see {grid.log(cell.name)}")
+        code = _run_until_stopped([sys.executable, *launcher, *training], environment, log)
+    if code:
+        raise RunFailed(f"torchrun ended with exit code {code}; see {grid.log(cell.name)}")
+
+
+def _run_until_stopped(command: Sequence[str], environment: Mapping[str, str], log: TextIO) -> int:
+    """Run a command to its end; if this process is told to stop, the command is told so once, and has time for it."""
+    with stop_signals() as stop:
+        # In a session of its own, where Ctrl-C does not reach it: torchrun gives up at a second signal.
+        running = Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+        try:
+            while running.poll() is None and not stop.asked:
+                time.sleep(LOOK)
+            if stop.asked:
+                running.terminate()
+                running.wait()
+                raise Stopped(f"stopped by {stop.asked}; the same command continues the run")
+        finally:
+            running.kill()
+    return running.returncode
 
 
 @contextmanager
@@ -96,4 +124,4 @@ def _logged(path: Path) -> Iterator[None]:
 
 def _leave() -> None:
     """Somebody has taken over: this process was silent for so long that it seemed dead. It must not write any more."""
-    os._exit(1)
+    os._exit(LOST)

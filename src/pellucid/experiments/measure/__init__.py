@@ -88,7 +88,9 @@ def measure(directories: Sequence[Path], settings: MeasureSettings) -> dict[str,
     correct = torch.stack([found == test.labels for found in predicted]).all(0)
     places = _choose(correct, settings)
     if len(places) == 0:
-        raise BadInput("no test image is classified correctly by all compared runs; nothing can be measured")
+        collapsed = [run.directory.name for run, seen in zip(runs, predicted, strict=True) if len(seen.unique()) == 1]
+        why = f": {', '.join(collapsed)} give all images one class; measure the others without" if collapsed else ""
+        raise BadInput(f"no test image is classified correctly by all compared runs; nothing can be measured{why}")
     about = _about(settings, runs, correct, places)
     measurements = [
         _Measurement(run, twins_of(run, runs), places, settings, about, chunk, team)
