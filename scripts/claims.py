@@ -239,7 +239,8 @@ PAGES: dict[str, dict[str, Callable[[], list[str]]]] = {
     },
     "presets.md": {
         "mini": lambda: presets(*_arms(MINI, *FIVE, ABLATION)),
-        "full": lambda: presets(*_arms(FULL, *FIVE[:4]), ("P′", RETUNED, "P"), *_arms(FULL, "PN", ABLATION)),
+        "full": lambda: presets(*_arms(FULL, *FIVE, ABLATION)),
+        "retuned": lambda: presets(*_arms(RETUNED, "A", "G"), ("P′", RETUNED, "P")),
         "known": lambda: presets(*_arms(KNOWN, *FIVE, ABLATION)),
     },
     "../README.md": {"mini": lambda: presets(*_arms(MINI, *FIVE))},

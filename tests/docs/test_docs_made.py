@@ -65,16 +65,13 @@ def test_every_tested_claim_is_on_the_page_with_its_verdict():
 
 
 def test_the_same_models_are_counted_once():
-    """presets-fashion-mnist, its retuned sister and the LeNet campaign share N, A and G; the campaign judges most."""
+    """presets-fashion-mnist and the LeNet campaign share N, A and G; the campaign judges most."""
     names = {name.partition(":")[0] for name, _ in claims.judged("T3S")}
-    assert {name.partition(":")[0] for name in claims.repeated()} == {
-        "presets-fashion-mnist",
-        "presets-fashion-mnist-retuned",
-    }
+    assert {name.partition(":")[0] for name in claims.repeated()} == {"presets-fashion-mnist"}
     assert "t3s-fashion-mnist-small" in names
     assert {name.partition(":")[0] for name, _ in claims.judged("ours")} >= {"presets-fashion-mnist"}
     files = {name.partition(":")[0] for name, _ in claims.settings()}
-    assert names == files - {"presets-fashion-mnist", "presets-fashion-mnist-retuned"}
+    assert names == files - {"presets-fashion-mnist"}
 
 
 def test_the_prose_of_the_claims_has_no_measured_number():
