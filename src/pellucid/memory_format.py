@@ -21,7 +21,8 @@ def fast_memory_format(model: object, x: Image) -> Iterator[None]:
 
     Convolutions then return channels-last maps, on which PyTorch's max-pooling and convolutions of few channels take
     half the time on CPUs; input gradients of the papers' two small networks gain a fifth to a third. Results differ
-    from the usual order's by rounding. On GPUs, and for networks with modules of unknown packages, nothing changes;
+    from the usual order's by rounding; in flat parts of an image, where a max-pooling chooses among equals, rounding
+    can send a gradient to another pixel. On GPUs, and for networks with modules of unknown packages, nothing changes;
     those who know that their network runs in that order say ``model.to(memory_format=torch.channels_last)`` themselves.
 
     The weights have their former order afterwards; what was trained inside is kept.

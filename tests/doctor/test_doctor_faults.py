@@ -260,6 +260,7 @@ TRUE_TOO = {
     "dead_units": {"dead_gradients", "double_backward", "pixel_scaling"},
     "weights_dtype/mixed": {"takes_images"},
     "one_device": {"takes_images"},
+    "left_hooks": {"pixel_scaling"},  # other pixels can make up for a layer that is halved
 }
 
 

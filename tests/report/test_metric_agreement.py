@@ -21,7 +21,10 @@ def arms():
     runs = []
     for name, (gini, misalignment, ssim) in numbers.items():
         by_seed = [
-            {"gini": spread(gini + by), "misalignment": spread(misalignment - by**2), "ssim": spread(ssim + 40 * by**2)}
+            {
+                key: spread(number * (1 + by))
+                for key, number in (("gini", gini), ("misalignment", misalignment), ("ssim", ssim))
+            }
             for by in WOBBLE
         ]
         runs += seeds_of(name, by_seed)

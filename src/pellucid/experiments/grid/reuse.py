@@ -18,7 +18,6 @@ from pellucid.experiments.grid.store import Cell, Grid
 from pellucid.experiments.manifest import CONFIG, MANIFEST, versions
 from pellucid.experiments.train import read_run
 from pellucid.files import read_json, read_yaml, write_atomic
-from pellucid.report.reading import lookup
 from pellucid.training.fit import WEIGHTS
 from pellucid.training.snapshots import SNAPSHOTS
 
@@ -63,8 +62,10 @@ def _manifests(folder: Path) -> list[Path]:
 
 def _finished_by_this_release(manifest: Any) -> bool:
     """False for other programs' files of that name, too."""
-    found = (lookup(manifest, "status"), lookup(manifest, "versions.pellucid"))
-    return found == ("finished", versions()["pellucid"])
+    try:
+        return bool((manifest["status"], manifest["versions"]["pellucid"]) == ("finished", versions()["pellucid"]))
+    except (KeyError, TypeError):
+        return False
 
 
 def _key(config: RunConfig) -> str:
