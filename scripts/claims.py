@@ -13,6 +13,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from pellucid.report.published import MAPS
+from pellucid.report.summary import claim_order
 from pellucid.report.verdicts import MARKS
 from pellucid.study.audit import audit, sentences
 
@@ -97,7 +98,7 @@ def claims(paper: str) -> list[str]:
     lines = [_row("claim", "published", "measured on", *(str(places()[name]) for name in columns))]
     lines += [_row(*["---"] * 3, *[":-:"] * len(columns))]
     numbers = []
-    for (key, claim, published), scopes in sorted(told.items(), key=lambda item: _order(item[0][0])):
+    for (key, claim, published), scopes in sorted(told.items(), key=lambda item: claim_order(item[0][0])):
         first = (f"**{key}** {_cell(claim)}", _cell(published))
         for scope, by_setting in scopes.items() or [("", {})]:
             marks = [MARKS[by_setting[name]["verdict"]] if name in by_setting else "" for name in columns]
@@ -120,10 +121,6 @@ def by_scope(paper: str) -> dict[tuple[str, str, str], dict[str, dict[str, dict[
             if one["verdict"] != "not testable here":
                 scopes.setdefault(one["scope"], {})[name] = one
     return told
-
-
-def _order(key: str) -> tuple[str, int]:
-    return key[0], int(key[1:])
 
 
 def _said(one: dict[str, Any]) -> str:

@@ -175,8 +175,8 @@ def absent_cells(directory: Path) -> list[str]:
     """The present cells of a grid that have failed or not begun: a report leaves them out, and says so."""
     if not (directory / "grid.json").is_file():
         return []
-    begun = {name for name in _cells(directory) if (directory / "runs" / name / "manifest.json").is_file()}
-    return [name for name in _cells(directory) if name not in begun or _failed(directory, name)]
+    manifests = {name: directory / "runs" / name / "manifest.json" for name in _cells(directory)}
+    return [name for name, manifest in manifests.items() if not manifest.is_file() or _failed(directory, name)]
 
 
 def _failed(directory: Path, cell: str) -> bool:

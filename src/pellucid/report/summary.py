@@ -71,13 +71,13 @@ def tally(found: Sequence[Relation]) -> str:
     kinds = Counter(relation.verdict for relation in found)
     tested = len(found) - kinds["not testable here"]
     parts = [f"{kinds[kind]} {text[kinds[kind] > 1]}" for kind, text in _TALLY.items() if kinds[kind]]
-    untested = sorted({one.key for one in found if one.verdict == "not testable here"}, key=_place)
+    untested = sorted({one.key for one in found if one.verdict == "not testable here"}, key=claim_order)
     more = f" Not testable with these runs, at least in part: {listing(untested)}." if untested else ""
     return f"Published relations: {count(tested, 'check')} could be made; {listing(parts)}.{more}"
 
 
-def _place(key: str) -> tuple[str, int]:
-    """R2 before R10."""
+def claim_order(key: str) -> tuple[str, int]:
+    """By which keys of claims are sorted: R2 before R10."""
     return key[0], int(key[1:])
 
 
